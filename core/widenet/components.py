@@ -1,0 +1,120 @@
+"""What a plugin yields: models, data sets, methods and analyses, with their options.
+
+All four are one class, :class:`Component`: a name, a function, a class of options and presets for them. This module imports
+neither torch nor numpy, so that a plugin can be listed without loading either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
+
+import attrs
+from attrs.validators import and_, ge, gt, lt
+
+NAME = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
+
+
+def opt(
+    default: Any = attrs.NOTHING,
+    help: str = "",
+    *,
+    validator: Any = None,
+    also: Mapping[str, Callable[[Any], Any]] | None = None,
+) -> Any:
+    """One option: an attrs field that carries its help text.
+
+    Without a default the option is required. ``also`` names other spellings of the same option, each with the function that
+    turns its value into this option's, as in ``also={"sparsity": lambda s: 1 - s}``.
+    """
+    return attrs.field(default=default, validator=validator, metadata={"help": help, "also": dict(also or {})})
+
+
+@attrs.frozen(kw_only=True)
+class NoOptions:
+    """The options of a component that has none."""
+
+
+@attrs.frozen(kw_only=True)
+class Train:
+    """Options every training procedure shares; a method's own class inherits them."""
+
+    epochs: int = opt(20, "Passes over the training images.", validator=ge(1))
+    batch_size: int = opt(128, "Images per optimiser step.", validator=ge(1))
+    optimizer: Literal["sgd", "adam", "adamw"] = opt("sgd", "Optimiser.")
+    lr: float = opt(0.05, "Peak learning rate.", validator=gt(0))
+    momentum: float = opt(0.9, "Momentum of SGD.", validator=and_(ge(0), lt(1)))
+    nesterov: bool = opt(False, "Nesterov's momentum (SGD).")
+    weight_decay: float = opt(5e-4, "L2 penalty (decoupled in adamw).", validator=ge(0))
+    schedule: Literal["cosine", "constant", "step"] = opt("cosine", "Learning rate over the epochs.")
+    milestones: tuple[int, ...] = opt((), "Epochs at which the step schedule multiplies the rate by gamma.")
+    gamma: float = opt(0.1, "Factor of the step schedule.", validator=gt(0))
+    warmup: int = opt(0, "Epochs of linear warm-up.", validator=ge(0))
+    label_smoothing: float = opt(0.0, "Smoothing of the targets.", validator=and_(ge(0), lt(1)))
+    amp: bool = opt(False, "bfloat16 autocast: faster, results differ in the last digits.")
+    compile: bool = opt(False, "torch.compile the network: slow to start, pays on GPUs.")
+    deterministic: bool = opt(False, "Refuse operations that are not reproducible.")
+    eval_every: int = opt(1, "Epochs between evaluations; the last epoch is always evaluated.", validator=ge(1))
+    save_every: int = opt(0, "Epochs between saved weights and masks; 0 keeps the final ones only.", validator=ge(0))
+
+
+@attrs.frozen
+class Component:
+    """A named function with options.
+
+    ``plugin`` is filled in on loading; ``config`` is an attrs class whose fields come from :func:`opt`; each preset maps
+    option names to values.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    config: type = NoOptions
+    presets: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    plugin: str = ""
+
+    kind: ClassVar[str]
+    arguments: ClassVar[tuple[str, ...]]
+
+    @property
+    def full_name(self) -> str:
+        """``plugin/name``, unique among all that is installed."""
+        return f"{self.plugin}/{self.name}"
+
+    @property
+    def summary(self) -> str:
+        """First line of the function's docstring."""
+        return (self.function.__doc__ or "").strip().split("\n")[0]
+
+
+class Model(Component):
+    """``function(shape, classes, config) -> torch.nn.Module``.
+
+    ``shape`` is that of one input without the batch axis, ``(channels, height, width)`` for images; the network maps
+    ``(n, *shape)`` float32 to ``(n, classes)`` logits. A shape that the architecture does not permit raises
+    :class:`~widenet.errors.UsageError` naming the smallest that fits.
+    """
+
+    kind = "model"
+    arguments = ("shape", "classes", "config")
+
+
+class Dataset(Component):
+    """``function(root, config) -> widenet.data.Data``; ``root`` is the folder given by ``--data-dir``."""
+
+    kind = "dataset"
+    arguments = ("root", "config")
+
+
+class Method(Component):
+    """``function(run, net, data, config)``: changes ``net`` (trains, masks, prunes) and may return a dict of results."""
+
+    kind = "method"
+    arguments = ("run", "net", "data", "config")
+
+
+class Analysis(Component):
+    """``function(run, net, data, config)``: reads a run and yields flat dicts, the rows of its table."""
+
+    kind = "analysis"
+    arguments = ("run", "net", "data", "config")

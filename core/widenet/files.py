@@ -1,0 +1,71 @@
+"""Files that are either whole or absent: written under another name, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from widenet.errors import WnError
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def explain(error: OSError, path: Path) -> WnError:
+    """The one line for a failed write: no space, or no permission."""
+    if error.errno in FULL:
+        return WnError(f"no space left to write {path}; free some and run the same command again, it continues")
+    return WnError(f"cannot write {path} ({error.strerror or error}); choose another folder with --runs-dir")
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Turn an OSError inside the block into the line that says what to do.
+
+    Raises:
+        WnError: the disk is full, or the folder may not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, path) from error
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """Open ``path`` for writing; it appears, complete, only when the block ends well.
+
+    Raises:
+        WnError: the disk is full, or the folder may not be written; an older ``path`` stays as it was.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        with writable(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                yield file
+            part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, whole or not at all."""
+    with whole(path) as file:
+        file.write((json.dumps(content, indent=2) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        WnError: the file is not readable as JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise WnError(f"{path} is unreadable ({error}); the run cannot be used, start it anew with --fresh") from error

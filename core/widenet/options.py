@@ -1,0 +1,239 @@
+"""Option classes and the values for them: text, TOML and presets in, checked instances and canonical form out."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from widenet.errors import UsageError
+
+SCALARS: tuple[type, ...] = (bool, int, float, str, Path)
+
+
+@attrs.frozen
+class Option:
+    """One field of an option class, its annotation taken apart."""
+
+    name: str
+    type: type
+    """Type of a value, or of an element where ``many``."""
+    help: str
+    default: Any
+    choices: tuple[str, ...] = ()
+    many: bool = False
+    optional: bool = False
+    also: Mapping[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def required(self) -> bool:
+        """Has no default."""
+        return self.default is attrs.NOTHING
+
+    @property
+    def flag(self) -> str:
+        """Its spelling on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def metavar(self) -> str:
+        """What stands for its value in the help."""
+        if self.choices:
+            return "|".join(self.choices)
+        word = {bool: "true|false", int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH"}[self.type]
+        return f"{word},..." if self.many else word
+
+
+def options(config: type) -> list[Option]:
+    """The options of an attrs class, in order of definition.
+
+    Raises:
+        TypeError: not an attrs class, or a field's annotation is none of bool, int, float, str, Path, Literal of strings,
+            ``tuple[T, ...]`` and ``T | None`` of these.
+    """
+    if not attrs.has(config):
+        raise TypeError(f"{config!r} is no attrs class")
+    hints = typing.get_type_hints(config)
+    return [_option(field, hints[field.name]) for field in attrs.fields(config)]
+
+
+def _option(field: attrs.Attribute, hint: Any) -> Option:
+    given, optional, many = hint, False, False
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        rest = [part for part in typing.get_args(hint) if part is not type(None)]
+        optional, hint = True, rest[0] if len(rest) == 1 and len(typing.get_args(hint)) == 2 else None
+    if typing.get_origin(hint) is tuple:
+        parts = typing.get_args(hint)
+        many, hint = True, parts[0] if len(parts) == 2 and parts[1] is Ellipsis else None
+    choices: tuple[str, ...] = ()
+    if typing.get_origin(hint) is Literal:
+        choices = typing.get_args(hint)
+        hint = str if all(isinstance(choice, str) for choice in choices) else None
+    if hint not in SCALARS:
+        raise TypeError(f"option {field.name!r} has the annotation {given!r}, which no command line can express")
+    default = field.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        default = default.factory()  # type: ignore[union-attr]
+    meta = field.metadata
+    return Option(field.name, hint, meta.get("help", ""), default, choices, many, optional, meta.get("also", {}))
+
+
+def convert(option: Option, value: Any) -> Any:
+    """``value`` (text, or a value from TOML or a preset) in the option's type.
+
+    Raises:
+        ValueError: it has no such meaning; the message says what would.
+    """
+    if value is None or (option.optional and value == "none"):
+        if option.optional:
+            return None
+        raise ValueError("needs a value")
+    if not option.many:
+        return _scalar(option, value)
+    parts = [part for part in value.split(",") if part] if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)):
+        parts = [parts]
+    return tuple(_scalar(option, part) for part in parts)
+
+
+def _scalar(option: Option, value: Any) -> Any:
+    kind = option.type
+    if option.choices:
+        if value not in option.choices:
+            raise ValueError(f"{value!r} is none of {', '.join(option.choices)}{nearest(str(value), option.choices)}")
+        return value
+    if kind is bool:
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() not in words:
+            raise ValueError(f"{value!r} is neither true nor false")
+        return words[str(value).lower()]
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, Path)):
+        raise ValueError(f"{value!r} is no {kind.__name__}")
+    if kind is int and isinstance(value, float) and not value.is_integer():
+        raise ValueError(f"{value!r} is no whole number")
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is no {'whole number' if kind is int else 'number'}") from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` where something known is close to ``name``, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def resolve(config: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Canonical names and converted values of ``values``, whose keys may use hyphens and alternative spellings.
+
+    Raises:
+        UsageError: an unknown key (with the nearest known one), one option given twice, a value of the wrong type.
+    """
+    known = {option.name: option for option in options(config)}
+    also = {other: option for option in known.values() for other in option.also}
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        option = known.get(name) or also.get(name)
+        if option is None:
+            raise UsageError(f"{where}: unknown option {key!r}{nearest(name, [*known, *also])}")
+        try:
+            converted = convert(option, value)
+            if name in also:
+                converted = option.also[name](converted)
+        except ValueError as error:
+            raise UsageError(f"{where}: {key}: {error}") from None
+        if option.name in result:
+            raise UsageError(f"{where}: {key} sets {option.name} a second time; give one of them")
+        result[option.name] = converted
+    return result
+
+
+def build(config: type, values: Mapping[str, Any], where: str) -> Any:
+    """An instance of ``config``; ``values`` as :func:`resolve` returns them.
+
+    Raises:
+        UsageError: a required option is missing, or a validator refuses a value, with its reason.
+    """
+    for option in options(config):
+        if option.required and option.name not in values:
+            raise UsageError(f"{where}: {option.name} is required: {option.help}")
+    try:
+        return config(**values)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{where}: {error.args[0] if error.args else error}") from None
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON can hold it."""
+    if isinstance(value, tuple):
+        return [plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def effective(config: Any) -> dict[str, Any]:
+    """Every option of an instance, as JSON can hold it."""
+    return {option.name: plain(getattr(config, option.name)) for option in options(type(config))}
+
+
+def changed(config: Any) -> dict[str, Any]:
+    """The options that differ from their defaults: what a run's folder is named after."""
+    pairs = [(option, getattr(config, option.name)) for option in options(type(config))]
+    return {option.name: plain(value) for option, value in pairs if option.required or value != option.default}
+
+
+def canonical(content: Any) -> str:
+    """JSON with sorted keys and no white space, the same for equal content."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+
+def split_spec(spec: str) -> tuple[str, dict[str, str]]:
+    """``"conv4:width=0.5,bias=true"`` -> ``("conv4", {"width": "0.5", "bias": "true"})``.
+
+    A piece without ``=`` continues the value before it, so ``fc:hidden=300,100`` is one option.
+
+    Raises:
+        UsageError: options that do not start with ``key=``, or a key twice.
+    """
+    name, _, rest = spec.partition(":")
+    result: dict[str, str] = {}
+    key = ""
+    for piece in rest.split(",") if rest else []:
+        before, sign, after = piece.partition("=")
+        if sign and before in result:
+            raise UsageError(f"{spec}: {before} is given twice")
+        if sign:
+            key = before.strip()
+            result[key] = after
+        elif key:
+            result[key] += "," + piece
+        else:
+            raise UsageError(f"{spec}: {piece!r} is no key=value; write {name}:key=value,key=value")
+    return name, result
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The options in a TOML file.
+
+    Raises:
+        UsageError: no such file, not TOML, or a table where a plain value belongs.
+    """
+    try:
+        content = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is no valid TOML: {error}") from None
+    for key, value in content.items():
+        if isinstance(value, dict):
+            raise UsageError(f"{path}: [{key}] is a table; write plain lines such as epochs = 5")
+    return content
