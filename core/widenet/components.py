@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import attrs
-from attrs.validators import and_, ge, gt, lt
+from attrs.validators import and_, ge, gt, lt, optional
 
 NAME = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
+FLAGS = ("analyze", "config", "dry_run", "fresh", "from", "help", "json", "plugin", "preset", "quiet")
+"""Option names of the commands themselves, which no component may take."""
 
 
 def opt(
@@ -57,6 +60,20 @@ class Train:
     deterministic: bool = opt(False, "Refuse operations that are not reproducible.")
     eval_every: int = opt(1, "Epochs between evaluations; the last epoch is always evaluated.", validator=ge(1))
     save_every: int = opt(0, "Epochs between saved weights and masks; 0 keeps the final ones only.", validator=ge(0))
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """Options every command that touches a run shares. Only arch and dataset (with their options) decide a run's results."""
+
+    arch: str = opt("conv4", "Network, as NAME or NAME:key=value,key=value.")
+    dataset: str = opt("digits", "Data, as NAME or NAME:key=value,key=value.")
+    seed: int = opt(0, "Where all random numbers come from.", validator=ge(0))
+    data_dir: Path = opt(Path("data"), "Folder of downloaded data sets.")
+    runs_dir: Path = opt(Path("runs"), "Folder of results.")
+    device: str = opt("auto", "cpu, cuda, cuda:1, mps; auto takes a GPU if there is one.")
+    workers: int = opt(4, "Processes that load large images.", validator=ge(0))
+    threads: int | None = opt(None, "CPU threads; all cores if not given.", validator=optional(ge(1)))
 
 
 @attrs.frozen

@@ -6,13 +6,26 @@ Whatever attaches such a module, anything can read it: :func:`attach`, :func:`ma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 """Kinds of layer that are masked."""
+
+
+_steps = 0
+
+
+def _count(*_: object) -> None:
+    global _steps
+    _steps += 1
+
+
+register_optimizer_step_post_hook(_count)
 
 
 class Fixed(nn.Module):
@@ -49,7 +62,7 @@ class Chosen(nn.Module):
         super().__init__()
         # The scores decide the mask, so checkpoints need not hold it.
         self.register_buffer("mask", torch.ones_like(shape, dtype=torch.bool), persistent=False)
-        self._chosen_for: tuple[int, int] | None = None
+        self._chosen_for: tuple[int, int, int] | None = None
 
     def choose(self, weight: Tensor) -> None:
         """Write ``self.mask``, in place."""
@@ -57,14 +70,15 @@ class Chosen(nn.Module):
 
     def stale(self) -> bool:
         """Whether the scores changed since the mask was chosen (never inside a compiled graph: see :func:`refresh`)."""
-        if torch.compiler.is_compiling():
-            return False
-        # Every in-place update, the optimisers' fused ones too, raises a tensor's version.
-        return self._chosen_for != (id(self.scores), self.scores._version)
+        return not torch.compiler.is_compiling() and self._chosen_for != self._stamp()
 
     def chosen(self) -> None:
         """Note that the mask now fits the scores."""
-        self._chosen_for = (id(self.scores), self.scores._version)
+        self._chosen_for = self._stamp()
+
+    def _stamp(self) -> tuple[int, int, int]:
+        # An in-place change raises a tensor's version, except when a fused optimiser makes it: so its steps count as well.
+        return id(self.scores), self.scores._version, _steps
 
     @torch.no_grad()
     def refresh(self, weight: Tensor) -> None:
@@ -90,24 +104,32 @@ def attach(net: nn.Module, make: Callable[[str, Tensor], nn.Module | None]) -> N
         ValueError: a mask's shape is not its weight's.
     """
     for name, module in list(layers(net)):
-        mask = make(name, original(module).detach())
+        mask: Any = make(name, original(module).detach())
         if mask is None:
             continue
+        mask.to(original(module).device)
         if mask.mask.shape != original(module).shape:
             shapes = f"{tuple(mask.mask.shape)}, its weight {tuple(original(module).shape)}"
             raise ValueError(f"the mask for {name} has shape {shapes}")
-        if _mask_of(module) is not None:
-            weight = original(module)
-            parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
-            module.weight.requires_grad_(weight.requires_grad)
-        parametrize.register_parametrization(module, "weight", mask)
+        if (position := _position(module)) is None:
+            parametrize.register_parametrization(module, "weight", mask)
+        else:
+            # Not removed and registered anew: removal edits a class that a copy of the network may share.
+            steps(module)[position] = mask
 
 
 def original(module: nn.Module) -> Tensor:
     """The weight of a layer without its mask."""
-    if parametrize.is_parametrized(module, "weight"):
-        return module.parametrizations["weight"].original  # type: ignore[index,union-attr,return-value]
-    return module.weight  # type: ignore[return-value]
+    weight = steps(module).original if parametrize.is_parametrized(module, "weight") else module.weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def steps(module: nn.Module) -> parametrize.ParametrizationList:
+    """What stands between a parametrized layer's original weight and the one it uses."""
+    found = module.parametrizations["weight"]  # type: ignore[index]
+    assert isinstance(found, parametrize.ParametrizationList)
+    return found
 
 
 def modules(net: nn.Module) -> dict[str, nn.Module]:
@@ -117,10 +139,15 @@ def modules(net: nn.Module) -> dict[str, nn.Module]:
 
 
 def _mask_of(module: nn.Module) -> nn.Module | None:
+    position = _position(module)
+    return None if position is None else steps(module)[position]
+
+
+def _position(module: nn.Module) -> int | None:
+    """Where among the parametrizations of a layer's weight its mask is."""
     if not parametrize.is_parametrized(module, "weight"):
         return None
-    steps = module.parametrizations["weight"]  # type: ignore[index]
-    return next((step for step in steps if hasattr(step, "mask")), None)  # type: ignore[union-attr]
+    return next((position for position, step in enumerate(steps(module)) if hasattr(step, "mask")), None)
 
 
 def refresh(net: nn.Module) -> None:

@@ -1,30 +1,20 @@
-"""Hooks, and how plugins are found, checked and kept apart: one that fails is remembered as broken and hurts no other."""
+"""The hooks a plugin may implement, and the registry of what all plugins yield."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import inspect
 import os
-import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import Any
 
 import attrs
 import pluggy
 
-from widenet.components import NAME, Analysis, Component, Dataset, Method, Model
+from widenet.components import Analysis, Component, Dataset, Method, Model
 from widenet.errors import BrokenPlugin, UsageError
-from widenet.options import build, nearest, options, resolve
+from widenet.options import nearest
 
 GROUP = "widenet"
 KINDS: dict[str, type[Component]] = {"models": Model, "datasets": Dataset, "methods": Method, "analyses": Analysis}
-HEAVY = ("torch", "torchvision", "scipy", "h5py", "sklearn", "matplotlib", "triton", "pandas")
-CHOICES = ("arch", "dataset")
-"""What a preset may choose beside the method's own options."""
 SLOW = 0.5
 """Seconds of import time from which a plugin is called slow."""
 
@@ -128,113 +118,6 @@ class Registry:
                     raise
                 self.manager.unregister(impl.plugin)
                 yield f"plugin {impl.plugin_name} failed on {event} ({type(error).__name__}: {error}); left out from here"
-
-
-def load(files: Iterable[Path] = (), only: str | None = None) -> Registry:
-    """Find and load all plugins: installed ones, and one from each of ``files``.
-
-    ``only`` (as ``WN_PLUGINS``) is a comma-separated list of names to which loading is restricted; ``core`` is always loaded.
-    A plugin that fails is kept as broken with the reason; ``WN_STRICT=1`` lets its exception through.
-
-    Raises:
-        UsageError: a name in ``only`` is not installed, or a file does not exist.
-    """
-    registry = Registry()
-    registry.manager.add_hookspecs(Hooks)
-    found = sorted(entry_points(group=GROUP), key=lambda point: (point.name != "core", point.name, point.value))
-    if only is not None:
-        wanted = {"core", *(name.strip() for name in only.split(",") if name.strip())}
-        for name in sorted(wanted - {point.name for point in found}):
-            raise UsageError(f"WN_PLUGINS: no plugin {name!r} is installed{nearest(name, [p.name for p in found])}")
-        found = [point for point in found if point.name in wanted]
-    for point in found:
-        _load(registry, point.name, point)
-    for file in files:
-        if not file.is_file():
-            raise UsageError(f"--plugin {file}: no such file")
-        _load(registry, file.stem.replace("_", "-"), file)
-    return registry
-
-
-def _load(registry: Registry, name: str, source: EntryPoint | Path) -> None:
-    if isinstance(source, Path):
-        plugin = Plugin(name, str(source))
-    else:
-        dist = source.dist
-        plugin = Plugin(name, dist.name if dist else source.value, dist.version if dist else "")
-    before = set(sys.modules)
-    start = time.perf_counter()
-    module = None
-    try:
-        if name in registry.plugins:
-            raise ValueError(f"the name {name} is taken by {registry.plugins[name].origin}")
-        # What a plugin prints on import must not mix with the data on stdout.
-        with contextlib.redirect_stdout(sys.stderr):
-            module = _module(source)
-            registry.manager.register(module, name)
-            _collect(registry.manager, module, plugin)
-    except (Exception, SystemExit) as error:
-        if os.environ.get("WN_STRICT"):
-            raise
-        if module is not None and registry.manager.is_registered(module):
-            registry.manager.unregister(module)
-        plugin.error = " ".join(f"{type(error).__name__}: {error}".split())
-    plugin.seconds = time.perf_counter() - start
-    plugin.heavy = tuple(heavy for heavy in HEAVY if heavy in sys.modules and heavy not in before)
-    registry.plugins[name if name not in registry.plugins else f"{name} ({plugin.origin})"] = plugin
-
-
-def _module(source: EntryPoint | Path) -> Any:
-    if isinstance(source, EntryPoint):
-        return source.load()
-    name = f"widenet_file_{source.stem}"
-    spec = importlib.util.spec_from_file_location(name, source)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{source} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _collect(manager: pluggy.PluginManager, module: Any, plugin: Plugin) -> None:
-    """Call the plugin's hooks and check what they yield."""
-    callers = manager.get_hookcallers(module) or []
-    if not callers:
-        raise TypeError("it implements no hook; mark its functions with @hookimpl")
-    for caller in callers:
-        if not caller.has_spec():
-            hooks = ", ".join(name for name in vars(Hooks) if not name.startswith("_"))
-            raise TypeError(f"unknown hook {caller.name!r}, was it written for another version? hooks are {hooks}")
-    mine = {caller.name: impl for caller in callers for impl in caller.get_hookimpls() if impl.plugin is module}
-    for hook, kind in KINDS.items():
-        for component in mine[hook].function() if hook in mine else ():
-            if not isinstance(component, kind):
-                raise TypeError(f"hook {hook} yields {component!r}, which is no {kind.__name__}")
-            plugin.components.append(attrs.evolve(component, plugin=plugin.name))
-    seen: set[tuple[str, str]] = set()
-    for component in plugin.components:
-        if (component.kind, component.name) in seen:
-            raise ValueError(f"two components of kind {component.kind} are called {component.name!r}")
-        seen.add((component.kind, component.name))
-        _check(component)
-
-
-def _check(component: Component) -> None:
-    """Refuse a component that could not work: its name, signature, options or presets."""
-    what = f"{component.kind} {component.name!r}"
-    if not NAME.fullmatch(component.name):
-        raise ValueError(f"{what}: names are lower-case letters and digits joined by hyphens")
-    try:
-        inspect.signature(component.function).bind(*component.arguments)
-    except TypeError:
-        raise TypeError(f"{what}: its function must take ({', '.join(component.arguments)})") from None
-    required = {option.name for option in options(component.config) if option.required}
-    for preset, values in {"": {}, **component.presets}.items():
-        where = f"{what}, preset {preset!r}" if preset else f"{what}, defaults"
-        own = resolve(component.config, {k: v for k, v in values.items() if k not in CHOICES}, where)
-        if required <= own.keys():
-            build(component.config, own, where)
 
 
 def _plural(kind: type[Component]) -> str:

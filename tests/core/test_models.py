@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+
 from widenet.builtin.models import models
 from widenet.builtin.models.cifar_resnet import Subsample
 from widenet.errors import UsageError

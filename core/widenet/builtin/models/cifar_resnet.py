@@ -98,18 +98,14 @@ def thin_resnet(channels: int, classes: int, planes: Sequence[int], blocks: int)
     """
     stages = _stages(Basic, planes, [blocks] * len(planes), nn.BatchNorm2d, Subsample)
     linear = nn.Linear(planes[-1], classes)
-    net = nn.Sequential(
-        OrderedDict({**_stem(channels, planes[0], nn.BatchNorm2d), **stages, **_pool(), "linear": linear})
-    )
+    net = nn.Sequential(OrderedDict({**_stem(channels, planes[0], nn.BatchNorm2d), **stages, **_pool(), "linear": linear}))
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight)
     return net
 
 
-def cresnet(
-    channels: int, classes: int, blocks: Sequence[int], block: Block, *, affine: bool, bias: bool
-) -> nn.Sequential:
+def cresnet(channels: int, classes: int, blocks: Sequence[int], block: Block, *, affine: bool, bias: bool) -> nn.Sequential:
     """Build a ResNet of ImageNet's widths behind a stem for small images (Ramanujan et al. 2020); it ends in ``fc``.
 
     Maps ``(n, channels, h, w)`` to ``(n, classes)`` logits. ``affine`` gives the normalisation learned scales and
@@ -127,9 +123,7 @@ def _stem(channels: int, planes: int, norm: Norm) -> dict[str, nn.Module]:
     return {"conv1": conv, "bn1": norm(planes), "relu": nn.ReLU()}
 
 
-def _stages(
-    block: Block, planes: Sequence[int], blocks: Sequence[int], norm: Norm, shortcut: Shortcut
-) -> dict[str, nn.Module]:
+def _stages(block: Block, planes: Sequence[int], blocks: Sequence[int], norm: Norm, shortcut: Shortcut) -> dict[str, nn.Module]:
     """Return ``layer1``, ``layer2`` and so on; each but the first halves height and width in its first block."""
     stages: dict[str, nn.Module] = {}
     inputs = planes[0]

@@ -1,0 +1,5 @@
+"""``python -m widenet`` is ``wn``."""
+
+from widenet.cli.main import main
+
+main()

@@ -1,0 +1,109 @@
+"""Carrying out an analysis: rows from a run, kept in a folder inside it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from widenet.components import Component, Settings
+from widenet.errors import UsageError
+from widenet.execute import now, outcome, versions
+from widenet.files import read_json, whole, write_json
+from widenet.options import canonical, changed, effective
+from widenet.plugins import Registry
+from widenet.runs import Reporter, Run, writing
+
+Row = dict[str, Any]
+
+
+def analyse(
+    registry: Registry,
+    analysis: Component,
+    config: Any,
+    path: Path,
+    settings: Settings,
+    reporter: Reporter,
+    fresh: bool = False,
+) -> tuple[Path, list[Row]]:
+    """The analysis's rows for the run in ``path``, computed now or found done, and the folder that holds them.
+
+    Raises:
+        WnError: the run lacks what the analysis reads, or the analysis failed.
+    """
+    studied = Run.open(path)
+    identity = {"analysis": analysis.full_name, "options": changed(config)}
+    digest = hashlib.sha256(canonical(identity).encode()).hexdigest()[:8]
+    out = path / "analyses" / f"{analysis.name}-{digest}"
+    # A run that went on since is another run to an analysis.
+    version = {"finished": studied.record.get("finished", ""), "epochs": len(studied.metrics())}
+    with writing(out):
+        done = read_json(out / "run.json") if (out / "run.json").exists() and not fresh else {}
+        if done.get("status") == "finished" and done.get("of") == version:
+            return out, read_json(out / "result.json")
+        run = Run(path, dict(studied.record), out=out, reporter=reporter, registry=registry)
+        book = Run(out, _record(registry, analysis, config, run, version))
+        with outcome(book, analysis):
+            net, data, run.device = _open(registry, studied, settings)
+            rows = [_flat(row) for row in analysis.function(run, net, data, config)]
+            write_json(out / "result.json", rows)
+            _write_csv(out / "result.csv", rows)
+    return out, rows
+
+
+def _open(registry: Registry, run: Run, settings: Settings) -> tuple[Any, Any, Any]:
+    """Network, data (made when first used) and device."""
+    from widenet import opening
+    from widenet.train.process import tune_process
+
+    if "shape" not in run.record or not (run.path / "weights" / "final.pt").exists():
+        raise UsageError(f"{run.name} is {run.record['status']}: it has no final weights yet; run it to its end first")
+    tune_process(settings.threads)
+    device = opening.device(settings.device)
+    net = opening.network(registry, run).to(device).eval()
+    entry, root = run.record["dataset"], settings.data_dir
+    data = opening.Later(lambda: opening.dataset(registry, entry, root, settings.workers, device))
+    return net, data, device
+
+
+def _record(registry: Registry, analysis: Component, config: Any, run: Run, version: Row) -> Row:
+    return {
+        "schema": 1,
+        "component": analysis.full_name,
+        "version": registry.plugins[analysis.plugin].version,
+        "options": effective(config),
+        "parents": [run.name],
+        "of": version,
+        "started": now(),
+        "versions": versions(),
+        "seed": run.record["seed"],
+    }
+
+
+def _flat(row: Any) -> Row:
+    """A row as JSON can hold it.
+
+    Raises:
+        TypeError: it is no dict of plain values.
+    """
+    if not isinstance(row, dict):
+        raise TypeError(f"an analysis must yield dicts, not {type(row).__name__}")
+    plain = {key: value.item() if hasattr(value, "item") else value for key, value in row.items()}
+    for key, value in plain.items():
+        if not isinstance(value, (str, int, float, bool, type(None))):
+            raise TypeError(f"column {key!r} holds a {type(value).__name__}; rows are flat")
+    return plain
+
+
+def _write_csv(path: Path, rows: Iterable[Row]) -> None:
+    rows = list(rows)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with whole(path) as file:
+        file.write(text.getvalue().encode())

@@ -1,0 +1,36 @@
+"""Statistics of masks, read from a run's files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from widenet.components import NoOptions
+from widenet.errors import WnError
+
+
+def mask_stats(run: Any, net: Any, data: Any, config: NoOptions) -> Iterator[dict[str, Any]]:
+    """Count kept weights, density and dead units of each masked layer.
+
+    A dead unit (row of a linear layer, filter of a convolution) has no incoming weight left; a dead input feeds no unit.
+    The last row, ``all``, sums over layers.
+
+    Raises:
+        WnError: the run has no masks.
+    """
+    if not run.has_masks():
+        raise WnError(f"{run.name} has no masks ({run.record['component']} makes none); `wn run supermask` makes some")
+    totals = {"weights": 0, "kept": 0, "units": 0, "dead_units": 0, "inputs": 0, "dead_inputs": 0}
+    for layer, mask in run.masks().items():
+        per_pair = mask.reshape(len(mask), mask.shape[1] if mask.ndim > 1 else 1, -1).any(2)
+        row = {
+            "weights": mask.size,
+            "kept": int(mask.sum()),
+            "units": len(mask),
+            "dead_units": int((~per_pair.any(1)).sum()),
+            "inputs": per_pair.shape[1],
+            "dead_inputs": int((~per_pair.any(0)).sum()),
+        }
+        totals = {key: totals[key] + value for key, value in row.items()}
+        yield {"layer": layer, "density": row["kept"] / max(1, row["weights"]), **row}
+    yield {"layer": "all", "density": totals["kept"] / max(1, totals["weights"]), **totals}

@@ -1,0 +1,34 @@
+"""What the core itself offers, as a plugin like any other."""
+
+from collections.abc import Iterable
+
+from widenet.builtin import datasets as _datasets
+from widenet.builtin import models as _models
+from widenet.builtin.mask_stats import mask_stats
+from widenet.builtin.training import train
+from widenet.components import Analysis, Dataset, Method, Model, Train
+from widenet.plugins import hookimpl
+
+
+@hookimpl
+def models() -> Iterable[Model]:
+    """The networks."""
+    return _models.models()
+
+
+@hookimpl
+def datasets() -> Iterable[Dataset]:
+    """The data sets."""
+    return _datasets.datasets()
+
+
+@hookimpl
+def methods() -> Iterable[Method]:
+    """Plain training."""
+    yield Method("train", train, Train)
+
+
+@hookimpl
+def analyses() -> Iterable[Analysis]:
+    """Statistics of any run's masks."""
+    yield Analysis("mask-stats", mask_stats)

@@ -1,0 +1,98 @@
+"""From a run's record back to its network and its data, whatever plugin made it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from widenet.components import Component, Dataset, Model
+from widenet.errors import UsageError, WnError
+from widenet.masks import Fixed, attach
+from widenet.options import build, resolve, split_spec
+from widenet.plugins import Registry
+from widenet.runs import Run
+
+
+def choose(registry: Registry, kind: type[Component], spec: str) -> tuple[Component, Any]:
+    """The component and its options meant by ``NAME:key=value,key=value``.
+
+    Raises:
+        UsageError: unknown name or option, bad value.
+        BrokenPlugin: the plugin that has it could not be loaded.
+    """
+    name, values = split_spec(spec)
+    component = registry.find(kind, name)
+    where = f"{kind.kind} {name}"
+    return component, build(component.config, resolve(component.config, values, where), where)
+
+
+def recorded(registry: Registry, kind: type[Component], entry: dict[str, Any]) -> tuple[Component, Any]:
+    """The component and its options that a record names.
+
+    Raises:
+        UsageError: it is not installed here, or no longer takes these options.
+    """
+    component = registry.find(kind, entry["name"])
+    where = f"{kind.kind} {entry['name']} as recorded"
+    return component, build(component.config, resolve(component.config, entry["options"], where), where)
+
+
+def device(name: str) -> torch.device:
+    """The device meant by ``--device``.
+
+    Raises:
+        UsageError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(name)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UsageError(f"--device {name} cannot be used here ({reason}); --device cpu always works") from None
+    return found
+
+
+def network(registry: Registry, run: Run, tag: str = "final") -> nn.Module:
+    """The run's network with the weights and masks saved under ``tag``, the masks as :class:`~widenet.masks.Fixed`.
+
+    Raises:
+        WnError: the run saved none, a file is damaged, or the weights do not fit the architecture.
+    """
+    model, options = recorded(registry, Model, run.record["arch"])
+    net: nn.Module = model.function(tuple(run.record["shape"]), run.record["classes"], options)
+    try:
+        net.load_state_dict(run.weights(tag))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise WnError(f"the weights of {run.name} do not fit {model.full_name}: {reason[:200]}") from error
+    if run.has_masks(tag):
+        masks = run.masks(tag)
+        try:
+            attach(net, lambda name, _: Fixed(torch.from_numpy(masks[name])) if name in masks else None)
+        except ValueError as error:
+            raise WnError(f"the masks of {run.name} do not fit its network: {error}") from error
+    return net
+
+
+def dataset(registry: Registry, entry: dict[str, Any], root: Path, workers: int, where: torch.device) -> Any:
+    """The :class:`~widenet.data.Data` a record names, on the device."""
+    component, options = recorded(registry, Dataset, entry)
+    return component.function(root, options).to(where)
+
+
+class Later:
+    """Stands for an object that is made when its first attribute is asked for: data that an analysis may not need."""
+
+    def __init__(self, make: Any) -> None:
+        self._make = make
+        self._made: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._made is None:
+            self._made = self._make()
+        return getattr(self._made, name)
