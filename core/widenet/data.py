@@ -29,8 +29,8 @@ class Split(Protocol):
 
     def __len__(self) -> int: ...
 
-    def to(self, device: torch.device | str) -> Self:
-        """Return the split with its batches on ``device``."""
+    def to(self, device: torch.device | str, workers: int | None = None) -> Self:
+        """Return the split with its batches on ``device``; ``workers`` processes read it if it lies on disk."""
 
     def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``(inputs, labels)`` for one pass over the split, the last partial batch included.
@@ -53,10 +53,10 @@ class Data:
     val: Split | None = None
     class_names: tuple[str, ...] = ()
 
-    def to(self, device: torch.device | str) -> Data:
-        """Return the data set with all of its splits on ``device``."""
-        val = None if self.val is None else self.val.to(device)
-        return attrs.evolve(self, train=self.train.to(device), test=self.test.to(device), val=val)
+    def to(self, device: torch.device | str, workers: int | None = None) -> Data:
+        """Return the data set with all of its splits on ``device``; ``workers`` processes read those that lie on disk."""
+        val = None if self.val is None else self.val.to(device, workers)
+        return attrs.evolve(self, train=self.train.to(device, workers), test=self.test.to(device, workers), val=val)
 
 
 def _channels_last(x: Tensor) -> Tensor:
@@ -93,8 +93,8 @@ class Images:
     def __len__(self) -> int:
         return len(self.x)
 
-    def to(self, device: torch.device | str) -> Images:
-        """Return the split with its tensors on ``device``."""
+    def to(self, device: torch.device | str, workers: int | None = None) -> Images:
+        """Return the split with its tensors on ``device``; no worker is needed."""
         return attrs.evolve(self, x=self.x.to(device), y=self.y.to(device))
 
     def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
@@ -191,9 +191,9 @@ class Files:
     def __len__(self) -> int:
         return len(self.images)
 
-    def to(self, device: torch.device | str) -> Files:
-        """Return the split with its batches on ``device``."""
-        return attrs.evolve(self, device=device)
+    def to(self, device: torch.device | str, workers: int | None = None) -> Files:
+        """Return the split with its batches on ``device``, read by so many processes (as before if None)."""
+        return attrs.evolve(self, device=device, workers=self.workers if workers is None else workers)
 
     def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``(inputs, labels)`` for one pass; see :meth:`Split.batches`."""

@@ -15,11 +15,10 @@ import attrs
 
 from widenet.components import Component, Settings
 from widenet.errors import Stopped, UsageError, WnError
+from widenet.files import FULL, explain, writable
 from widenet.options import canonical, changed, effective
 from widenet.plugins import Registry
-from widenet.runs import Reporter, Run, folder, set_aside, writing
-
-SCHEMA = 1
+from widenet.runs import SCHEMA, Reporter, Run, check_free, folder, jsonable, set_aside, writing
 
 
 @attrs.frozen
@@ -100,106 +99,154 @@ def prepare(plan: Plan) -> tuple[Any, Any, Any]:
     from widenet import opening
 
     device = opening.device(plan.settings.device)
-    data = plan.data.function(plan.settings.data_dir, plan.data_config).to(device)
     if plan.parent is not None:
-        fits = (list(data.shape), data.classes) == (list(plan.parent.record["shape"]), plan.parent.record["classes"])
-        if not fits:
-            raise UsageError(f"--from {plan.parent.name} was made for other images or classes than {plan.data.name} has")
+        opening.check_final(plan.parent)
+    data = plan.data.function(plan.settings.data_dir, plan.data_config).to(device, plan.settings.workers)
+    if plan.parent is not None:
+        _check_fits(plan.parent, plan.data, data)
         net = opening.network(plan.registry, plan.parent)
     else:
-        torch.manual_seed(Run(Path(), {"seed": plan.settings.seed}).seed_for("model"))
+        Run(plan.path, {"seed": plan.settings.seed}).seed_everything("model")
         net = plan.model.function(data.shape, data.classes, plan.model_config)
     return net.to(device).to(memory_format=torch.channels_last), data, device
 
 
+def _check_fits(parent: Run, component: Component, data: Any) -> None:
+    then, shape = list(parent.record["shape"]), list(data.shape)
+    if (shape, data.classes) != (then, parent.record["classes"]):
+        raise UsageError(
+            f"--from {parent.name} takes inputs of shape {then} in {parent.record['classes']} classes, {component.name} has "
+            f"{shape} in {data.classes}; choose another --dataset, or leave it out to take that of the run"
+        )
+
+
 def carry_out(plan: Plan, reporter: Reporter, fresh: bool = False) -> tuple[Run, bool]:
     """Run the plan, continue it, or find it done; returns the run and whether anything was left to do.
+
+    Nothing is written before network and data are there, so that a bad request leaves no trace.
 
     Raises:
         UsageError: another process writes the run, or a default has moved since it was made.
         Stopped: SIGTERM or SIGUSR1; the last finished epoch is safe.
         WnError: it failed; the reason is in ``run.json``, the traceback in ``log.txt``.
     """
+    if not fresh and (done := _found(plan, reporter)) is not None and done.record["status"] == "finished":
+        return done, False
+    check_free(plan.path)
+    from widenet.train.process import tune_process
+
+    environment = tune_process(plan.settings.threads, getattr(plan.config, "deterministic", False))
+    prepared = prepare(plan)
     with writing(plan.path):
-        if fresh and (plan.path / "run.json").exists():
-            moved = set_aside(plan.path)
-            reporter.say(f"the earlier run is now {moved}")
-        run = _open(plan, reporter)
+        if fresh and plan.path.exists():
+            with writable(plan.path):
+                reporter.say(f"the earlier run is now {set_aside(plan.path)}")
+        run = _found(plan, reporter) or Run(plan.path, plan.record(), reporter=reporter, registry=plan.registry)
         if run.record["status"] == "finished":
             return run, False
         with outcome(run, plan.method):
-            _work(plan, run)
+            _work(plan, run, *prepared, environment)
     for failure in plan.registry.emit("finished", run=run):
         run.say(failure)
     return run, True
 
 
-def _open(plan: Plan, reporter: Reporter) -> Run:
-    """The run as it stands on disk, or a new one."""
+def _found(plan: Plan, reporter: Reporter) -> Run | None:
+    """The run as it stands on disk.
+
+    Raises:
+        UsageError: a default has moved since it was made.
+    """
     if not (plan.path / "run.json").exists():
-        return Run(plan.path, plan.record(), reporter=reporter, registry=plan.registry)
+        return None
     run = Run.open(plan.path, reporter=reporter, registry=plan.registry)
-    then = {name: entry["value"] for name, entry in run.record["options"].items()}
-    before = {"method": then, "arch": run.record["arch"]["options"], "dataset": run.record["dataset"]["options"]}
+    own = {name: entry["value"] for name, entry in run.record["options"].items()}
+    before = {"method": own, "arch": run.record["arch"]["options"], "dataset": run.record["dataset"]["options"]}
     for part, values in plan.options().items():
         for name, value in values.items():
             if name in before[part] and canonical(before[part][name]) != canonical(value):
+                then = before[part][name]
                 raise UsageError(
-                    f"{run.path} was made with {part} option {name}={before[part][name]}, whose default is now {value}; "
-                    f"use --fresh to make it anew, or give the option"
+                    f"{run.path} was made when {part} option {name} was {then} by default, it is {value} now; "
+                    f"give {name}={then} for another run like it, or --fresh to make this one anew"
                 )
     return run
 
 
-def _work(plan: Plan, run: Run) -> None:
+def _work(plan: Plan, run: Run, net: Any, data: Any, device: Any, environment: dict[str, Any]) -> None:
     from widenet.masks import masks, plain_state
     from widenet.train import checkpoint
-    from widenet.train.process import tune_process
 
-    began = time.perf_counter()
     # Metrics beyond the last checkpoint belong to work that will be done again.
     saved = checkpoint.load(run)
     run.rewind(saved["lines"] if saved else 0)
-    environment = tune_process(plan.settings.threads, getattr(plan.config, "deterministic", False))
-    net, data, run.device = prepare(plan)
-    environment |= {"device": str(run.device), "layout": "channels_last", "dtype": "float32"}
+    environment |= {"device": str(device), "layout": "channels_last", "dtype": "float32"}
     environment |= {"amp": getattr(plan.config, "amp", False), "compile": getattr(plan.config, "compile", False)}
+    if saved:
+        _note_changes(run, environment)
+    run.device = device
     run.record |= {"shape": list(data.shape), "classes": data.classes, "environment": environment}
     run.record |= {"parameters": sum(parameter.numel() for parameter in net.parameters())}
     run.save()
+    run.seed_everything("method")
     result = dict(plan.method.function(run, net, data, plan.config) or {})
     run.save_weights("final", plain_state(net))
     if found := masks(net):
         run.save_masks("final", found)
         result.setdefault("kept", sum(int(m.sum()) for m in found.values()) / sum(m.numel() for m in found.values()))
     tested = [line["test/accuracy"] for line in run.metrics() if line.get("test/accuracy") is not None]
-    run.record["result"] = {**({"test_accuracy": tested[-1]} if tested else {}), **result}
-    run.record["seconds"] = round(run.record.get("seconds", 0) + time.perf_counter() - began, 1)
+    run.record["result"] = jsonable({**({"test_accuracy": tested[-1]} if tested else {}), **result})
+
+
+def _note_changes(run: Run, environment: dict[str, Any]) -> None:
+    """Say what now differs from when the run was begun: bit-equality needs all of it equal."""
+    before = run.record.get("environment", {})
+    changes = [f"{key} {before[key]} -> {value}" for key, value in environment.items() if before.get(key, value) != value]
+    if changes:
+        run.say(f"continuing with {', '.join(changes)}: results may differ in the last digits from an unbroken run")
 
 
 @contextlib.contextmanager
 def outcome(run: Run, component: Component) -> Iterator[None]:
     """Keep ``run.json`` true to what becomes of the block: running, finished, stopped, interrupted or failed."""
+    began, before = time.perf_counter(), run.record.get("seconds", 0)
     run.record |= {"status": "running", "error": ""}
     run.save()
     try:
         yield
-        run.record |= {"status": "finished", "finished": now()}
+        run.record |= {"status": "finished", "finished": now(), "seconds": round(before + time.perf_counter() - began, 1)}
         run.save()
     except BaseException as error:
-        status = "stopped" if isinstance(error, Stopped) else "failed" if isinstance(error, Exception) else "interrupted"
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        run.record |= {"status": status, "error": str(error) if isinstance(error, WnError) else reason}
+        status, failure = _failure(run, component, error)
+        run.record |= {"status": status, "error": str(failure), "seconds": round(before + time.perf_counter() - began, 1)}
         # A full disk must not hide the error that it caused.
         with contextlib.suppress(WnError):
             run.save()
+        with contextlib.suppress(WnError):
             run.note(traceback.format_exc())
-        if isinstance(error, WnError) or not isinstance(error, Exception):
+        if failure is error:
             raise
-        raise WnError(
-            f"{component.full_name} failed ({reason}): a bug, please report it to the authors of plugin "
-            f"{component.plugin}; the traceback is in {run.out / 'log.txt'}"
-        ) from error
+        raise failure from error
+
+
+def _failure(run: Run, component: Component, error: BaseException) -> tuple[str, BaseException]:
+    """What an exception makes of a run, and the exception that says what to do."""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    if isinstance(error, Stopped):
+        return "stopped", error
+    if isinstance(error, WnError):
+        return "failed", error
+    if not isinstance(error, (Exception, SystemExit)):
+        return "interrupted", error
+    if isinstance(error, OSError) and error.errno in FULL:
+        return "failed", explain(error, Path(error.filename or run.out))
+    # torch's own class for a full GPU is not imported here, where an analysis may need no torch.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "failed", WnError(f"out of memory ({reason[:200]}); lower --batch-size, or choose a smaller network")
+    return "failed", WnError(
+        f"{component.full_name} failed ({reason}): a bug, please report it to the authors of plugin {component.plugin}; "
+        f"the traceback is in {run.out / 'log.txt'}"
+    )
 
 
 def now() -> str:

@@ -1,19 +1,19 @@
-"""From a run's record back to its network and its data, whatever plugin made it."""
+"""From a run's record back to its network and its data, whatever plugin made it; torch is imported only when one is made."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from widenet.components import Component, Dataset, Model
 from widenet.errors import UsageError, WnError
-from widenet.masks import Fixed, attach
 from widenet.options import build, resolve, split_spec
 from widenet.plugins import Registry
 from widenet.runs import Run
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 def choose(registry: Registry, kind: type[Component], spec: str) -> tuple[Component, Any]:
@@ -46,15 +46,28 @@ def device(name: str) -> torch.device:
     Raises:
         UsageError: no such device here.
     """
+    import torch
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = torch.device(name)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(1, device=found).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).strip().split("\n")[0]
         raise UsageError(f"--device {name} cannot be used here ({reason}); --device cpu always works") from None
     return found
+
+
+def check_final(run: Run) -> None:
+    """Refuse a run that has no result to start from or to analyse.
+
+    Raises:
+        UsageError: it is not finished.
+    """
+    if "shape" not in run.record or not (run.path / "weights" / "final.pt").is_file():
+        again = f"wn {' '.join(run.record['argv'])}"
+        raise UsageError(f"{run.name} is not finished, it has no final weights yet; run it to its end first: {again}")
 
 
 def network(registry: Registry, run: Run, tag: str = "final") -> nn.Module:
@@ -67,22 +80,38 @@ def network(registry: Registry, run: Run, tag: str = "final") -> nn.Module:
     net: nn.Module = model.function(tuple(run.record["shape"]), run.record["classes"], options)
     try:
         net.load_state_dict(run.weights(tag))
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
-        raise WnError(f"the weights of {run.name} do not fit {model.full_name}: {reason[:200]}") from error
+        raise WnError(f"the weights of {run.name} do not fit {model.full_name} ({reason[:200]}); use --fresh") from error
     if run.has_masks(tag):
-        masks = run.masks(tag)
-        try:
-            attach(net, lambda name, _: Fixed(torch.from_numpy(masks[name])) if name in masks else None)
-        except ValueError as error:
-            raise WnError(f"the masks of {run.name} do not fit its network: {error}") from error
+        _mask(net, run, tag)
     return net
+
+
+def _mask(net: nn.Module, run: Run, tag: str) -> None:
+    """Attach the masks saved under ``tag``.
+
+    Raises:
+        WnError: a mask has no layer, or not its layer's shape.
+    """
+    import torch
+
+    from widenet.masks import Fixed, attach, layers
+
+    masks = run.masks(tag)
+    unknown = sorted(masks.keys() - {name for name, _ in layers(net)})
+    try:
+        if unknown:
+            raise ValueError(f"it has no layer {unknown[0]!r}")
+        attach(net, lambda name, _: Fixed(torch.from_numpy(masks[name])) if name in masks else None)
+    except (ValueError, TypeError) as error:
+        raise WnError(f"the masks of {run.name} do not fit its network ({error}); use --fresh") from error
 
 
 def dataset(registry: Registry, entry: dict[str, Any], root: Path, workers: int, where: torch.device) -> Any:
     """The :class:`~widenet.data.Data` a record names, on the device."""
     component, options = recorded(registry, Dataset, entry)
-    return component.function(root, options).to(where)
+    return component.function(root, options).to(where, workers)
 
 
 class Later:

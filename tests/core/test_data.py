@@ -122,6 +122,7 @@ def test_shuffled_without_augmentation_is_a_permutation():
 def test_batches_are_float32_and_images_channels_last():
     for generator in (None, seeded()):
         for split in (small(), Images(*numbered(pixels(9, 1, 8, 8))), Images(*numbered(torch.rand(9, 3, 8, 8)), pad=1)):
+            assert split.x.is_contiguous(memory_format=torch.channels_last)
             inputs, labels = next(split.batches(4, generator))
             assert inputs.dtype == torch.float32
             assert inputs.shape == (4, *split.x.shape[1:])

@@ -37,7 +37,6 @@ class ImageNet:
     """Options of ``imagenet``."""
 
     size: int = opt(224, "Height and width of the crops, in pixels.", validator=ge(8))
-    workers: int = opt(4, "Processes that read images; 0 reads in the main one.", validator=ge(0))
 
 
 @attrs.frozen(kw_only=True)
@@ -50,7 +49,6 @@ class Folder:
         "Height and width in pixels; up to 64 all images stay in memory. Default: that of images up to 64, else 224.",
         validator=optional(ge(8)),
     )
-    workers: int = opt(4, "Processes (for images in memory, threads) that read images.", validator=ge(0))
     augment: bool = opt(True, "Crop and mirror training images at random.")
 
 
@@ -105,14 +103,14 @@ def load_imagenet(root: Path, config: ImageNet) -> Data:
     """ImageNet (ILSVRC 2012), from the folders train/ and val/ in --data-dir."""
     from widenet.builtin.datasets.folder import imagenet
 
-    return imagenet(root, config.size, config.workers)
+    return imagenet(root, config.size)
 
 
 def load_folder(root: Path, config: Folder) -> Data:
     """Your own images, in one folder per class."""
     from widenet.builtin.datasets.folder import folder
 
-    return folder(config.path, config.size, config.workers, config.augment)
+    return folder(config.path, config.size, config.augment)
 
 
 def load_npz(root: Path, config: Npz) -> Data:

@@ -76,7 +76,7 @@ def _splits(name: str, kind: Any, root: Path) -> tuple[Any, Any]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torchvision's talk off stdout and its warnings away, and let no connection hang."""
+    """Keep torchvision's talk off stdout, hide warnings (NumPy's of CIFAR's old pickles), let no connection hang."""
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE)
     try:

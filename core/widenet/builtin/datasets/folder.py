@@ -9,7 +9,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import CenterCrop, Compose, RandomHorizontalFlip, RandomResizedCrop, Resize
 
 from widenet.builtin.datasets.decode import decode, read_image
-from widenet.data import Data, Files, Images, channel_statistics
+from widenet.data import PROCESSORS, Data, Files, Images, channel_statistics
 from widenet.errors import UsageError, WnError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -22,7 +22,7 @@ CROP = 224
 """Height and width to which larger images are cropped unless told otherwise."""
 
 
-def imagenet(root: Path, size: int, workers: int) -> Data:
+def imagenet(root: Path, size: int) -> Data:
     """Return ImageNet from ``train/`` and ``val/`` under ``root`` or ``root/imagenet``.
 
     Missing folders raise :class:`WnError`.
@@ -36,12 +36,12 @@ def imagenet(root: Path, size: int, workers: int) -> Data:
         )
     train, test = _tree(here / "train"), _tree(here / "val")
     _compare(train, test)
-    splits = _large(train, [test], size, workers, augment=True)
+    splits = _large(train, [test], size, augment=True)
     shape, names = (3, size, size), tuple(train.classes)
     return Data("imagenet", splits[0], splits[1], shape, len(names), class_names=names)
 
 
-def folder(path: Path, size: int | None, workers: int, augment: bool) -> Data:
+def folder(path: Path, size: int | None, augment: bool) -> Data:
     """Return the images under ``path/train`` and ``path/test`` or ``path/val``; with both, ``val`` is the third split.
 
     Small ones are kept in memory. A wrong tree raises :class:`UsageError`, an unreadable image :class:`WnError`.
@@ -59,10 +59,10 @@ def folder(path: Path, size: int | None, workers: int, augment: bool) -> Data:
         size = CROP
     splits: list[Images] | list[Files]
     if size is None or size <= SMALL:
-        splits = _small(train, held_out, size, max(workers, 1), augment)
+        splits = _small(train, held_out, size, augment)
         shape = tuple(splits[0].x.shape[1:])
     else:
-        splits = _large(train, held_out, size, workers, augment)
+        splits = _large(train, held_out, size, augment)
         shape = (3, size, size)
     val = splits[2] if len(splits) > 2 else None
     return Data("folder", splits[0], splits[1], shape, len(train.classes), val, tuple(train.classes))
@@ -86,19 +86,19 @@ def _compare(train: ImageFolder, other: ImageFolder) -> None:
         raise UsageError(f"only one of {train.root} and {other.root} has the class {odd}; make their folders agree")
 
 
-def _small(train: ImageFolder, held_out: list[ImageFolder], size: int | None, threads: int, augment: bool) -> list[Images]:
+def _small(train: ImageFolder, held_out: list[ImageFolder], size: int | None, augment: bool) -> list[Images]:
     """Decode everything into memory."""
     width, height = (size, size) if size else read_image(train.samples[0][0]).size
-    parts = [decode(tree.samples, width, height, size is not None, threads) for tree in (train, *held_out)]
+    parts = [decode(tree.samples, width, height, size is not None, PROCESSORS) for tree in (train, *held_out)]
     x, y = parts[0]
     mean, std = channel_statistics(x)
     pad = min(width, height) // 8 if augment else 0
     return [Images(x, y, mean, std, pad, flip=augment), *(Images(*part, mean, std) for part in parts[1:])]
 
 
-def _large(train: ImageFolder, held_out: list[ImageFolder], size: int, workers: int, augment: bool) -> list[Files]:
+def _large(train: ImageFolder, held_out: list[ImageFolder], size: int, augment: bool) -> list[Files]:
     """Leave the images on disk."""
     middle = Compose([Resize(size * 256 // 224), CenterCrop(size)])
     anywhere = Compose([RandomResizedCrop(size), RandomHorizontalFlip()]) if augment else None
-    first = Files(train, middle, anywhere, MEAN, STD, workers)
-    return [first, *(Files(tree, middle, None, MEAN, STD, workers) for tree in held_out)]
+    first = Files(train, middle, anywhere, MEAN, STD)
+    return [first, *(Files(tree, middle, None, MEAN, STD) for tree in held_out)]
