@@ -35,8 +35,9 @@ def main() -> None:
     """Print the table."""
     torch.manual_seed(0)
     print("# Selection\n\n`python benchmarks/selection.py > benchmarks/results/selection.md`\n")
-    print(f"{machine()}. Float32 scores, keep {KEEP}, median wall time of 9 interleaved rounds in milliseconds,")
-    print("memory allocator set as in a run. Ratio: sort over topk_mask. topk_masked fills two buffers at hand.\n")
+    print(f"{machine().rpartition(', ')[0]}. Float32 scores, keep {KEEP}, memory allocator set as in a run.")
+    print("Median wall time of 15 interleaved rounds, in milliseconds; ratio: sort over topk_mask. topk_masked also")
+    print("multiplies, into buffers at hand.\n")
     print("| scores | threads | sort | kthvalue | topk_mask | ratio | topk_masked |")
     print("|---:|---:|---:|---:|---:|---:|---:|")
     for size in SIZES:
@@ -56,7 +57,7 @@ def measure(scores: Tensor) -> list[str]:
             "mask": lambda: topk_mask(scores, KEEP),
             "masked": lambda: topk_masked(weight, scores, KEEP, mask=mask, out=out),
         },
-        rounds=9,
+        rounds=15,
         warmup=2,
     )
     sort, kthvalue, ours, masked = (f"{seconds * 1e3:.3f}" for seconds in took.values())

@@ -62,9 +62,7 @@ def stock_epoch(task: str) -> Any:
     x, y = pixels(task)
     crop = [transforms.RandomCrop(shape[0], padding=4), transforms.RandomHorizontalFlip()] if augment else []
     channels = shape[2]
-    transform = transforms.Compose(
-        [*crop, transforms.ToTensor(), transforms.Normalize((0.5,) * channels, (0.25,) * channels)]
-    )
+    transform = transforms.Compose([*crop, transforms.ToTensor(), transforms.Normalize((0.5,) * channels, (0.25,) * channels)])
 
     class Pictures(torch.utils.data.Dataset):
         def __len__(self) -> int:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from widenet.components import Component, Settings
-from widenet.errors import UsageError
 from widenet.execute import now, outcome, versions
 from widenet.files import read_json, whole, write_json
 from widenet.options import canonical, changed, effective
 from widenet.plugins import Registry
-from widenet.runs import Reporter, Run, writing
+from widenet.runs import Reporter, Run, flat, writing
 
 Row = dict[str, Any]
 
@@ -40,18 +39,23 @@ def analyse(
     out = path / "analyses" / f"{analysis.name}-{digest}"
     # A run that went on since is another run to an analysis.
     version = {"finished": studied.record.get("finished", ""), "epochs": len(studied.metrics())}
+    if not fresh and (rows := _done(out, version)) is not None:
+        return out, rows
+    net, data, device = _open(registry, studied, settings)
     with writing(out):
-        done = read_json(out / "run.json") if (out / "run.json").exists() and not fresh else {}
-        if done.get("status") == "finished" and done.get("of") == version:
-            return out, read_json(out / "result.json")
-        run = Run(path, dict(studied.record), out=out, reporter=reporter, registry=registry)
+        run = Run(path, dict(studied.record), out=out, device=device, reporter=reporter, registry=registry)
         book = Run(out, _record(registry, analysis, config, run, version))
         with outcome(book, analysis):
-            net, data, run.device = _open(registry, studied, settings)
-            rows = [_flat(row) for row in analysis.function(run, net, data, config)]
+            rows = [flat(row) for row in analysis.function(run, net, data, config)]
             write_json(out / "result.json", rows)
             _write_csv(out / "result.csv", rows)
     return out, rows
+
+
+def _done(out: Path, version: Row) -> list[Row] | None:
+    """The rows computed earlier for this version of the run, or None."""
+    done = read_json(out / "run.json") if (out / "run.json").exists() else {}
+    return read_json(out / "result.json") if done.get("status") == "finished" and done.get("of") == version else None
 
 
 def _open(registry: Registry, run: Run, settings: Settings) -> tuple[Any, Any, Any]:
@@ -59,8 +63,7 @@ def _open(registry: Registry, run: Run, settings: Settings) -> tuple[Any, Any, A
     from widenet import opening
     from widenet.train.process import tune_process
 
-    if "shape" not in run.record or not (run.path / "weights" / "final.pt").exists():
-        raise UsageError(f"{run.name} is {run.record['status']}: it has no final weights yet; run it to its end first")
+    opening.check_final(run)
     tune_process(settings.threads)
     device = opening.device(settings.device)
     net = opening.network(registry, run).to(device).eval()
@@ -81,21 +84,6 @@ def _record(registry: Registry, analysis: Component, config: Any, run: Run, vers
         "versions": versions(),
         "seed": run.record["seed"],
     }
-
-
-def _flat(row: Any) -> Row:
-    """A row as JSON can hold it.
-
-    Raises:
-        TypeError: it is no dict of plain values.
-    """
-    if not isinstance(row, dict):
-        raise TypeError(f"an analysis must yield dicts, not {type(row).__name__}")
-    plain = {key: value.item() if hasattr(value, "item") else value for key, value in row.items()}
-    for key, value in plain.items():
-        if not isinstance(value, (str, int, float, bool, type(None))):
-            raise TypeError(f"column {key!r} holds a {type(value).__name__}; rows are flat")
-    return plain
 
 
 def _write_csv(path: Path, rows: Iterable[Row]) -> None:

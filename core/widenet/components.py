@@ -15,8 +15,8 @@ import attrs
 from attrs.validators import and_, ge, gt, lt, optional
 
 NAME = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
-FLAGS = ("analyze", "config", "dry_run", "fresh", "from", "help", "json", "plugin", "preset", "quiet")
-"""Option names of the commands themselves, which no component may take."""
+FLAGS = ("analyze", "config", "dry_run", "fresh", "from", "help", "json", "parent", "plugin", "preset", "quiet", "runs")
+"""Names of the commands' own options and arguments, which no component may take."""
 
 
 def opt(
@@ -29,7 +29,7 @@ def opt(
     """One option: an attrs field that carries its help text.
 
     Without a default the option is required. ``also`` names other spellings of the same option, each with the function that
-    turns its value into this option's, as in ``also={"sparsity": lambda s: 1 - s}``.
+    turns its value into this option's, as in ``also={"sparsity": lambda s: 1 - s}``; a docstring of it serves as its help.
     """
     return attrs.field(default=default, validator=validator, metadata={"help": help, "also": dict(also or {})})
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import attrs
 
+from widenet import opening
 from widenet.components import Component, Settings
 from widenet.errors import Stopped, UsageError, WnError
-from widenet.files import FULL, explain, writable
+from widenet.files import writable
 from widenet.options import canonical, changed, effective
 from widenet.plugins import Registry
 from widenet.runs import SCHEMA, Reporter, Run, check_free, folder, jsonable, set_aside, writing
@@ -96,18 +97,16 @@ def prepare(plan: Plan) -> tuple[Any, Any, Any]:
     """
     import torch
 
-    from widenet import opening
-
     device = opening.device(plan.settings.device)
     if plan.parent is not None:
         opening.check_final(plan.parent)
-    data = plan.data.function(plan.settings.data_dir, plan.data_config).to(device, plan.settings.workers)
+    data = opening.made(plan.data, plan.settings.data_dir, plan.data_config).to(device, plan.settings.workers)
     if plan.parent is not None:
         _check_fits(plan.parent, plan.data, data)
         net = opening.network(plan.registry, plan.parent)
     else:
         Run(plan.path, {"seed": plan.settings.seed}).seed_everything("model")
-        net = plan.model.function(data.shape, data.classes, plan.model_config)
+        net = opening.made(plan.model, data.shape, data.classes, plan.model_config)
     return net.to(device).to(memory_format=torch.channels_last), data, device
 
 
@@ -180,6 +179,8 @@ def _work(plan: Plan, run: Run, net: Any, data: Any, device: Any, environment: d
     # Metrics beyond the last checkpoint belong to work that will be done again.
     saved = checkpoint.load(run)
     run.rewind(saved["lines"] if saved else 0)
+    if saved and (lost := saved["lines"] - len(run.metrics())) > 0:
+        run.say(f"metrics.jsonl has lost {lost} lines of epochs that are done; the run continues without them")
     environment |= {"device": str(device), "layout": "channels_last", "dtype": "float32"}
     environment |= {"amp": getattr(plan.config, "amp", False), "compile": getattr(plan.config, "compile", False)}
     if saved:
@@ -231,22 +232,13 @@ def outcome(run: Run, component: Component) -> Iterator[None]:
 
 def _failure(run: Run, component: Component, error: BaseException) -> tuple[str, BaseException]:
     """What an exception makes of a run, and the exception that says what to do."""
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
     if isinstance(error, Stopped):
         return "stopped", error
     if isinstance(error, WnError):
         return "failed", error
     if not isinstance(error, (Exception, SystemExit)):
         return "interrupted", error
-    if isinstance(error, OSError) and error.errno in FULL:
-        return "failed", explain(error, Path(error.filename or run.out))
-    # torch's own class for a full GPU is not imported here, where an analysis may need no torch.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return "failed", WnError(f"out of memory ({reason[:200]}); lower --batch-size, or choose a smaller network")
-    return "failed", WnError(
-        f"{component.full_name} failed ({reason}): a bug, please report it to the authors of plugin {component.plugin}; "
-        f"the traceback is in {run.out / 'log.txt'}"
-    )
+    return "failed", opening.failure(component, error, f"the traceback is in {run.out / 'log.txt'}")
 
 
 def now() -> str:

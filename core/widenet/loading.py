@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import inspect
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from widenet.errors import UsageError
 from widenet.options import build, nearest, options, resolve
 from widenet.plugins import GROUP, KINDS, Hooks, Plugin, Registry
 
+CORE = "widenet.builtin.plugin"
 HEAVY = ("torch", "torchvision", "scipy", "h5py", "sklearn", "matplotlib", "triton", "pandas")
 """What a plugin must not import at its top level, or every command would wait for it."""
 CHOICES = ("arch", "dataset")
@@ -38,7 +38,8 @@ def load(files: Iterable[Path] = (), only: str | None = None) -> Registry:
     """
     registry = Registry()
     registry.manager.add_hookspecs(Hooks)
-    found = sorted(entry_points(group=GROUP), key=lambda point: (point.name != "core", point.name, point.value))
+    # Core first, so that no other distribution can take its name.
+    found = sorted(entry_points(group=GROUP), key=lambda point: (point.value != CORE, point.name, point.value))
     if only is not None:
         wanted = {"core", *(name.strip() for name in only.split(",") if name.strip())}
         for name in sorted(wanted - {point.name for point in found}):
@@ -59,7 +60,7 @@ def _load(registry: Registry, name: str, source: EntryPoint | Path) -> None:
     else:
         dist = source.dist
         plugin = Plugin(name, dist.name if dist else source.value, dist.version if dist else "")
-    before = set(sys.modules)
+    before = {heavy for heavy in HEAVY if heavy in sys.modules}
     start = time.perf_counter()
     module = None
     try:
@@ -68,13 +69,15 @@ def _load(registry: Registry, name: str, source: EntryPoint | Path) -> None:
         # What a plugin prints on import must not mix with the data on stdout.
         with contextlib.redirect_stdout(sys.stderr):
             module = _module(source)
+            if registry.manager.is_registered(module):
+                raise ValueError(f"its module is the plugin {registry.manager.get_name(module)} already")
+            _collect(_hooks(registry.manager, module), plugin)
             registry.manager.register(module, name)
-            _collect(registry.manager, module, plugin)
     except (Exception, SystemExit) as error:
         if os.environ.get("WN_STRICT"):
             raise
-        if module is not None and registry.manager.is_registered(module):
-            registry.manager.unregister(module)
+        if module is not None and registry.manager.get_plugin(name) is module:
+            registry.manager.unregister(name=name)
         plugin.error = " ".join(f"{type(error).__name__}: {error}".split())
     plugin.seconds = time.perf_counter() - start
     plugin.heavy = tuple(heavy for heavy in HEAVY if heavy in sys.modules and heavy not in before)
@@ -84,6 +87,8 @@ def _load(registry: Registry, name: str, source: EntryPoint | Path) -> None:
 def _module(source: EntryPoint | Path) -> Any:
     if isinstance(source, EntryPoint):
         return source.load()
+    import importlib.util
+
     name = f"widenet_file_{source.stem}"
     spec = importlib.util.spec_from_file_location(name, source)
     if spec is None or spec.loader is None:
@@ -94,21 +99,30 @@ def _module(source: EntryPoint | Path) -> Any:
     return module
 
 
-def _collect(manager: pluggy.PluginManager, module: Any, plugin: Plugin) -> None:
-    """Call the plugin's hooks and check what they yield."""
-    callers = manager.get_hookcallers(module) or []
-    if not callers:
+def _hooks(manager: pluggy.PluginManager, module: Any) -> dict[str, Callable[..., Any]]:
+    """What a module implements, by hook; refuses what this version does not call, or calls with other arguments."""
+    found = {name: getattr(module, name) for name in dir(module) if manager.parse_hookimpl_opts(module, name) is not None}
+    if not found:
         raise TypeError("it implements no hook; mark its functions with @hookimpl")
-    for caller in callers:
-        if not caller.has_spec():
-            hooks = ", ".join(name for name in vars(Hooks) if not name.startswith("_"))
-            raise TypeError(f"unknown hook {caller.name!r}, was it written for another version? hooks are {hooks}")
-    mine = {caller.name: impl for caller in callers for impl in caller.get_hookimpls() if impl.plugin is module}
+    known = {name: spec for name, spec in vars(Hooks).items() if not name.startswith("_")}
+    for name, function in found.items():
+        if name not in known:
+            raise TypeError(f"unknown hook {name!r}, was it written for another version? hooks are {', '.join(known)}")
+        if extra := inspect.signature(function).parameters.keys() - inspect.signature(known[name]).parameters.keys():
+            raise TypeError(f"hook {name} is called without {', '.join(sorted(extra))}; was it written for another version?")
+    return found
+
+
+def _collect(hooks: Mapping[str, Callable[..., Any]], plugin: Plugin) -> None:
+    """Call the plugin's hooks and check what they yield."""
     for hook, kind in KINDS.items():
-        yielded: Any = mine[hook].function() if hook in mine else ()
+        yielded = hooks[hook]() if hook in hooks else ()
+        if not isinstance(yielded, Iterable):
+            raise TypeError(f"hook {hook} returns {yielded!r}; let it yield each {kind.__name__}")
         for component in yielded:
             if not isinstance(component, kind):
-                raise TypeError(f"hook {hook} yields {component!r}, which is no {kind.__name__}")
+                found = f"{component.kind} {component.name!r}" if isinstance(component, Component) else repr(component)
+                raise TypeError(f"hook {hook} yields {found}, which is no {kind.__name__}")
             plugin.components.append(attrs.evolve(component, plugin=plugin.name))
     seen: set[tuple[str, str]] = set()
     for component in plugin.components:
@@ -122,7 +136,7 @@ def _check(component: Component) -> None:
     """Refuse a component that could not work: its name, signature, options or presets."""
     what = f"{component.kind} {component.name!r}"
     if not NAME.fullmatch(component.name):
-        raise ValueError(f"{what}: names are lower-case letters and digits joined by hyphens")
+        raise ValueError(f"{what}: names are lower-case letters and digits joined by - or _")
     try:
         inspect.signature(component.function).bind(*component.arguments)
     except TypeError:

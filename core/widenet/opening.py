@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from widenet.components import Component, Dataset, Model
 from widenet.errors import UsageError, WnError
+from widenet.files import FULL, explain
 from widenet.options import build, resolve, split_spec
 from widenet.plugins import Registry
 from widenet.runs import Run
@@ -38,6 +40,32 @@ def recorded(registry: Registry, kind: type[Component], entry: dict[str, Any]) -
     component = registry.find(kind, entry["name"])
     where = f"{kind.kind} {entry['name']} as recorded"
     return component, build(component.config, resolve(component.config, entry["options"], where), where)
+
+
+def made(component: Component, *arguments: Any) -> Any:
+    """What a model's or data set's function makes of the arguments.
+
+    Raises:
+        WnError: its own, or one that names the plugin where the function fails otherwise.
+    """
+    try:
+        return component.function(*arguments)
+    except Exception as error:
+        if isinstance(error, WnError) or os.environ.get("WN_STRICT"):
+            raise
+        raise failure(component, error, "WN_STRICT=1 shows where") from error
+
+
+def failure(component: Component, error: BaseException, where: str) -> WnError:
+    """The line for an exception that a component let through; ``where`` says how to see more."""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    if isinstance(error, OSError) and error.errno in FULL:
+        return explain(error, Path(error.filename or "a file"))
+    # By name: torch, whose class it is, may not be loaded.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return WnError(f"{component.full_name} is out of memory ({reason}); lower --batch-size or choose a smaller network")
+    plugin = component.plugin
+    return WnError(f"{component.full_name} failed ({reason}): a bug, please tell the authors of plugin {plugin}; {where}")
 
 
 def device(name: str) -> torch.device:
@@ -77,7 +105,7 @@ def network(registry: Registry, run: Run, tag: str = "final") -> nn.Module:
         WnError: the run saved none, a file is damaged, or the weights do not fit the architecture.
     """
     model, options = recorded(registry, Model, run.record["arch"])
-    net: nn.Module = model.function(tuple(run.record["shape"]), run.record["classes"], options)
+    net: nn.Module = made(model, tuple(run.record["shape"]), run.record["classes"], options)
     try:
         net.load_state_dict(run.weights(tag))
     except (RuntimeError, TypeError, AttributeError) as error:
@@ -111,7 +139,7 @@ def _mask(net: nn.Module, run: Run, tag: str) -> None:
 def dataset(registry: Registry, entry: dict[str, Any], root: Path, workers: int, where: torch.device) -> Any:
     """The :class:`~widenet.data.Data` a record names, on the device."""
     component, options = recorded(registry, Dataset, entry)
-    return component.function(root, options).to(where, workers)
+    return made(component, root, options).to(where, workers)
 
 
 class Later:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
+import functools
 import json
-import tomllib
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,17 @@ import attrs
 
 from widenet.errors import UsageError
 
-SCALARS: tuple[type, ...] = (bool, int, float, str, Path)
+SCALARS: dict[type, tuple[str, str]] = {
+    bool: ("true|false", "neither true nor false"),
+    int: ("INT", "no whole number"),
+    float: ("FLOAT", "no number"),
+    str: ("TEXT", "no text; put it in quotes"),
+    Path: ("PATH", "no path; put it in quotes"),
+}
+"""Types of a value, each with its word in the help and what is said of a value that is none."""
+TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+COMMAND_LINE = "command line"
+"""The strongest layer of options, as records call it."""
 
 
 @attrs.frozen
@@ -38,6 +48,11 @@ class Option:
         return self.default is attrs.NOTHING
 
     @property
+    def spellings(self) -> tuple[str, ...]:
+        """Every name that the command line has for it."""
+        return (self.name, *self.also, *((f"no_{self.name}",) if self.type is bool and not self.many else ()))
+
+    @property
     def flag(self) -> str:
         """Its spelling on the command line."""
         return "--" + self.name.replace("_", "-")
@@ -45,26 +60,31 @@ class Option:
     @property
     def metavar(self) -> str:
         """What stands for its value in the help."""
-        if self.choices:
-            return "|".join(self.choices)
-        word = {bool: "true|false", int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH"}[self.type]
+        word = "|".join(self.choices) or SCALARS[self.type][0]
         return f"{word},..." if self.many else word
 
 
-def options(config: type) -> list[Option]:
+@functools.cache
+def options(config: type) -> tuple[Option, ...]:
     """The options of an attrs class, in order of definition.
 
     Raises:
-        TypeError: not an attrs class, or a field's annotation is none of bool, int, float, str, Path, Literal of strings,
-            ``tuple[T, ...]`` and ``T | None`` of these.
+        TypeError: not an attrs class; a field's annotation is none of bool, int, float, str, Path, Literal of strings,
+            ``tuple[T, ...]`` and ``T | None`` of these; its default is of another type; or two options share a spelling.
     """
     if not attrs.has(config):
         raise TypeError(f"{config!r} is no attrs class")
     hints = typing.get_type_hints(config)
-    return [_option(field, hints[field.name]) for field in attrs.fields(config)]
+    found = tuple(_option(field, hints.get(field.name)) for field in attrs.fields(config) if field.init)
+    spelled = [name for option in found for name in option.spellings]
+    if twice := sorted({name for name in spelled if spelled.count(name) > 1}):
+        raise TypeError(f"{config.__name__}: two options are spelled {', '.join(twice)}")
+    return found
 
 
 def _option(field: attrs.Attribute, hint: Any) -> Option:
+    if field.name.startswith("_"):
+        raise TypeError(f"option {field.name!r} starts with an underscore")
     given, optional, many = hint, False, False
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         rest = [part for part in typing.get_args(hint) if part is not type(None)]
@@ -82,7 +102,11 @@ def _option(field: attrs.Attribute, hint: Any) -> Option:
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
         default = default.factory()  # type: ignore[union-attr]
     meta = field.metadata
-    return Option(field.name, hint, meta.get("help", ""), default, choices, many, optional, meta.get("also", {}))
+    option = Option(field.name, hint, meta.get("help", ""), default, choices, many, optional, meta.get("also", {}))
+    try:
+        return option if option.required else attrs.evolve(option, default=convert(option, default))
+    except ValueError as error:
+        raise TypeError(f"option {field.name!r}: its default: {error}") from None
 
 
 def convert(option: Option, value: Any) -> Any:
@@ -97,37 +121,39 @@ def convert(option: Option, value: Any) -> Any:
         raise ValueError("needs a value")
     if not option.many:
         return _scalar(option, value)
-    parts = [part for part in value.split(",") if part] if isinstance(value, str) else value
-    if not isinstance(parts, (list, tuple)):
-        parts = [parts]
-    return tuple(_scalar(option, part) for part in parts)
+    if value == "none":
+        return ()
+    parts = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    return tuple(_scalar(option, part) for part in (parts if isinstance(parts, (list, tuple)) else [parts]))
 
 
 def _scalar(option: Option, value: Any) -> Any:
-    kind = option.type
     if option.choices:
         if value not in option.choices:
             raise ValueError(f"{value!r} is none of {', '.join(option.choices)}{nearest(str(value), option.choices)}")
         return value
-    if kind is bool:
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if isinstance(value, bool):
-            return value
-        if str(value).lower() not in words:
-            raise ValueError(f"{value!r} is neither true nor false")
-        return words[str(value).lower()]
-    if isinstance(value, bool) or not isinstance(value, (str, int, float, Path)):
-        raise ValueError(f"{value!r} is no {kind.__name__}")
-    if kind is int and isinstance(value, float) and not value.is_integer():
-        raise ValueError(f"{value!r} is no whole number")
+    fault = ValueError(f"{value!r} is {SCALARS[option.type][1]}")
+    if option.type is bool:
+        if str(value).lower() not in TRUTH:
+            raise fault
+        return TRUTH[str(value).lower()]
+    takes = (str, Path) if option.type in (str, Path) else (str, int, float)
+    fraction = option.type is int and isinstance(value, float) and not value.is_integer()
+    if isinstance(value, bool) or not isinstance(value, takes) or fraction:
+        raise fault
     try:
-        return kind(value)
-    except ValueError:
-        raise ValueError(f"{value!r} is no {'whole number' if kind is int else 'number'}") from None
+        converted = option.type(value)
+    except (ValueError, OverflowError):
+        raise fault from None
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise ValueError(f"{value!r} is not finite")
+    return converted
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` where something known is close to ``name``, else nothing."""
+    import difflib
+
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
 
@@ -143,6 +169,7 @@ def resolve(config: type, values: Mapping[str, Any], where: str) -> dict[str, An
     result: dict[str, Any] = {}
     for key, value in values.items():
         name = key.replace("-", "_")
+        place = f"--{key.replace('_', '-')}" if where == COMMAND_LINE else f"{where}: {key}"
         option = known.get(name) or also.get(name)
         if option is None:
             raise UsageError(f"{where}: unknown option {key!r}{nearest(name, [*known, *also])}")
@@ -150,10 +177,10 @@ def resolve(config: type, values: Mapping[str, Any], where: str) -> dict[str, An
             converted = convert(option, value)
             if name in also:
                 converted = option.also[name](converted)
-        except ValueError as error:
-            raise UsageError(f"{where}: {key}: {error}") from None
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{place}: {error}") from None
         if option.name in result:
-            raise UsageError(f"{where}: {key} sets {option.name} a second time; give one of them")
+            raise UsageError(f"{place} sets {option.name} a second time; give one of them")
         result[option.name] = converted
     return result
 
@@ -167,8 +194,9 @@ def build(config: type, values: Mapping[str, Any], where: str) -> Any:
     for option in options(config):
         if option.required and option.name not in values:
             raise UsageError(f"{where}: {option.name} is required: {option.help}")
+    defaults = {option.name: option.default for option in options(config) if not option.required}
     try:
-        return config(**values)
+        return config(**{**defaults, **values})
     except (ValueError, TypeError) as error:
         raise UsageError(f"{where}: {error.args[0] if error.args else error}") from None
 
@@ -182,12 +210,12 @@ def plain(value: Any) -> Any:
 
 def effective(config: Any) -> dict[str, Any]:
     """Every option of an instance, as JSON can hold it."""
-    return {option.name: plain(getattr(config, option.name)) for option in options(type(config))}
+    return {option.name: plain(getattr(config, option.name)) for option in options(config.__class__)}
 
 
 def changed(config: Any) -> dict[str, Any]:
     """The options that differ from their defaults: what a run's folder is named after."""
-    pairs = [(option, getattr(config, option.name)) for option in options(type(config))]
+    pairs = [(option, getattr(config, option.name)) for option in options(config.__class__)]
     return {option.name: plain(value) for option, value in pairs if option.required or value != option.default}
 
 
@@ -209,10 +237,10 @@ def split_spec(spec: str) -> tuple[str, dict[str, str]]:
     key = ""
     for piece in rest.split(",") if rest else []:
         before, sign, after = piece.partition("=")
-        if sign and before in result:
-            raise UsageError(f"{spec}: {before} is given twice")
         if sign:
             key = before.strip()
+            if key in result:
+                raise UsageError(f"{spec}: {key} is given twice")
             result[key] = after
         elif key:
             result[key] += "," + piece
@@ -227,11 +255,13 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: no such file, not TOML, or a table where a plain value belongs.
     """
+    import tomllib
+
     try:
-        content = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-    except tomllib.TOMLDecodeError as error:
+        content = tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError as error:  # not UTF-8, not TOML, or a number beyond all bounds
         raise UsageError(f"{path} is no valid TOML: {error}") from None
     for key, value in content.items():
         if isinstance(value, dict):

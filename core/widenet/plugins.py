@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,7 +12,7 @@ import attrs
 import pluggy
 
 from widenet.components import Analysis, Component, Dataset, Method, Model
-from widenet.errors import BrokenPlugin, UsageError
+from widenet.errors import BrokenPlugin, Stopped, UsageError
 from widenet.options import nearest
 
 GROUP = "widenet"
@@ -67,6 +69,14 @@ class Plugin:
         """``ok``, ``slow`` or ``broken``."""
         return "broken" if self.error else "slow" if self.heavy or self.seconds > SLOW else "ok"
 
+    @property
+    def why(self) -> str:
+        """Why it is broken or slow; empty if it is neither."""
+        if self.status != "slow":
+            return self.error
+        what = f"imports {', '.join(self.heavy)} at its top level" if self.heavy else "does much at its top level"
+        return f"takes {self.seconds:.1f} s to load: {what}; move that into its functions"
+
 
 @attrs.define
 class Registry:
@@ -98,22 +108,36 @@ class Registry:
         if matches:
             names = " and ".join(c.full_name for c in matches)
             raise UsageError(f"{kind.kind} {name!r} is ambiguous between {names}; use the full name")
-        broken = [plugin for plugin in self.plugins.values() if plugin.error]
-        for plugin in broken:
-            lost = any(isinstance(c, kind) and name == c.name for c in plugin.components)
-            if lost or name.partition("/")[0] == plugin.name:
-                raise BrokenPlugin(f"{kind.kind} {name!r}: its plugin {plugin.name} is broken ({plugin.error})")
+        self.refuse_broken(kind, name)
         known = [shown for c in self.components(kind) for shown in (c.name, c.full_name)]
         hint = nearest(name, known) or f"; `wn list {_plural(kind)}` shows all"
-        lost_ones = "".join(f"; plugin {p.name} is broken ({p.error}) and may have it" for p in broken)
-        raise UsageError(f"unknown {kind.kind} {name!r}{hint}{lost_ones}")
+        raise UsageError(f"unknown {kind.kind} {name!r}{hint}{self.broken_ones()}")
+
+    def refuse_broken(self, kind: type[Component], name: str) -> None:
+        """Do nothing, unless ``name`` can only mean a component of a plugin that could not be loaded.
+
+        Raises:
+            BrokenPlugin: with the reason.
+        """
+        for plugin in self.plugins.values():
+            lost = any(isinstance(c, kind) and name == c.name for c in plugin.components)
+            if plugin.error and (lost or name.partition("/")[0] == plugin.name):
+                raise BrokenPlugin(f"{name!r} cannot be used: plugin {plugin.name} is broken ({plugin.error})")
+
+    def broken_ones(self) -> str:
+        """What is to be said of broken plugins where a name is unknown."""
+        broken = [plugin for plugin in self.plugins.values() if plugin.error]
+        return "".join(f"; plugin {plugin.name} is broken ({plugin.error}) and may have it" for plugin in broken)
 
     def emit(self, event: str, **values: Any) -> Iterator[str]:
         """Call an event hook plugin by plugin; yields one line for each that fails, which is then left out."""
         for impl in getattr(self.manager.hook, event).get_hookimpls():
             try:
-                impl.function(*(values[argument] for argument in impl.argnames))
-            except Exception as error:
+                with contextlib.redirect_stdout(sys.stderr):
+                    impl.function(*(values[argument] for argument in impl.argnames))
+            except Stopped:
+                raise
+            except (Exception, SystemExit) as error:
                 if os.environ.get("WN_STRICT"):
                     raise
                 self.manager.unregister(impl.plugin)

@@ -23,6 +23,9 @@ SCHEMA = 1
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any]) -> None:
     """Write named arrays in the given order; booleans are compressed and carry ``kept`` and ``density``.
 
+    A name with slashes lies in groups. Each array's place in the order is its attribute ``order``; a name that HDF5 cannot
+    hold (the empty one of a network that is a single layer) is its attribute ``name``.
+
     Raises:
         WnError: the disk is full or the folder may not be written.
     """
@@ -32,10 +35,14 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], attributes: Mappi
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", track_order=True) as file:
         file.attrs.update({"schema": SCHEMA, **attributes})
-        for name, array in arrays.items():
+        for order, (name, array) in enumerate(arrays.items()):
             boolean = array.dtype == bool
-            options = {"compression": "gzip", "compression_opts": 1} if boolean and array.size else {}
-            data = file.create_dataset(name, data=array, track_order=True, **options)
+            options = {"compression": "gzip", "compression_opts": 1} if boolean and array.ndim and array.size else {}
+            plain = _fits(name)
+            data = file.create_dataset(name if plain else f"array-{order}", data=array, track_order=True, **options)
+            data.attrs["order"] = order
+            if not plain:
+                data.attrs["name"] = name
             if boolean:
                 data.attrs["kept"] = int(array.sum())
                 data.attrs["density"] = float(array.mean()) if array.size else 0.0
@@ -55,14 +62,22 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise WnError(f"there is no {path}; the run did not get that far, or saves none")
     try:
         with h5py.File(path, "r") as file:
-            return {name: file[name][()] for name in _datasets(file)}
-    except (OSError, RuntimeError, KeyError) as error:
+            found = sorted(_datasets(file), key=lambda item: item.attrs.get("order", 0))
+            return {item.attrs.get("name", item.name[1:]): item[...] for item in found}
+    except WnError:  # a signal to stop
+        raise
+    except Exception as error:  # damage can make h5py raise nearly anything
         raise WnError(f"{path} is no readable HDF5 file (truncated?); repeat the run with --fresh") from error
 
 
-def _datasets(group: Any, prefix: str = "") -> Iterable[str]:
-    for name, item in group.items():
+def _fits(name: str) -> bool:
+    """Whether HDF5 gives the name back as it is: it drops empty parts and ``.``."""
+    return all(part not in ("", ".") for part in name.split("/"))
+
+
+def _datasets(group: Any) -> Iterable[Any]:
+    for item in group.values():
         if hasattr(item, "shape"):
-            yield prefix + name
+            yield item
         else:
-            yield from _datasets(item, f"{prefix}{name}/")
+            yield from _datasets(item)

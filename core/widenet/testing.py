@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import runpy
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -20,6 +23,7 @@ from widenet.options import nearest, options
 from widenet.plugins import Registry
 
 ARCH, DATASET = "core/conv2:width=0.1", "core/tiny"
+SWITCHES = ("WN_PLUGINS", "WN_STRICT")
 SHAPES = ((1, 16, 16), (3, 32, 32), (3, 224, 224))
 KILLER = '''"""Kill the process, as a scheduler or the kernel would, when its second epoch is logged."""
 import os, signal
@@ -29,6 +33,23 @@ from widenet import hookimpl
 def logged(run, values):
     if values.get("epoch") == 2:
         os.kill(os.getpid(), signal.SIGKILL)
+'''
+MASKER = '''"""A method that leaves masks, for analyses to read."""
+from widenet import Method, Train, hookimpl
+
+def masked(run, net, data, config):
+    """Train under random masks."""
+    import torch
+    from widenet.masks import Fixed, attach
+    from widenet.train import fit
+
+    attach(net, lambda name, weight: Fixed(torch.rand(weight.shape, generator=run.generator(name)) < 0.5))
+    for _ in fit(run, net, data, config):
+        pass
+
+@hookimpl
+def methods():
+    yield Method("masked", masked, Train)
 '''
 
 
@@ -55,13 +76,15 @@ def findings(name: str, files: Sequence[Path] = ()) -> Iterator[Finding]:
     registry = load(files)
     if name not in registry.plugins:
         raise UsageError(f"no plugin {name!r} is installed{nearest(name, registry.plugins)}")
-    alone = _listed(name, files, only=name if not files else "core")
+    alone = _listed(name, files, only="core" if files else name)
+    if alone["status"] == "slow":
+        alone = _listed(name, files, only="core" if files else name)  # the first time may have compiled its modules
     beside = _listed(name, files)
-    yield Finding("loads alone", name, alone.get("why", "") if alone.get("status") == "broken" else "")
-    yield Finding("loads beside the others", name, beside.get("why", "") if beside.get("status") == "broken" else "")
-    if registry.plugins[name].error:
+    for check, row in (("loads alone", alone), ("loads beside the others", beside)):
+        yield Finding(check, name, row["why"] if row["status"] == "broken" else "")
+    if "broken" in (alone["status"], beside["status"]):
         return
-    yield Finding("loads fast, nothing heavy imported", name, beside["why"])
+    yield Finding("loads fast, nothing heavy imported", name, alone["why"])
     for component in registry.plugins[name].components:
         yield from _declared(registry, component)
     with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +101,7 @@ def _declared(registry: Registry, component: Component) -> Iterator[Finding]:
 
 
 def _works(components: Sequence[Component], files: Sequence[Path], folder: Path) -> Iterator[Finding]:
-    runs = []
+    runs: list[Path] = []
     for component in components:
         if isinstance(component, Model):
             yield Finding("maps a batch to logits", f"model {component.name}", _model_fault(component))
@@ -87,30 +110,41 @@ def _works(components: Sequence[Component], files: Sequence[Path], folder: Path)
             yield from _method(component, files, base)
             runs += _folders(base / "first")
     analyses = [component for component in components if isinstance(component, Analysis)]
-    if analyses and not runs:
-        _wn(
-            ["run", "core/train", "--arch", ARCH, "--dataset", DATASET, "--epochs", "1"],
-            folder / "core" / "first",
-            files,
-        )
-        runs = _folders(folder / "core" / "first")
+    if analyses:
+        runs += _samples(runs, folder, files)
     for analysis in analyses:
         yield Finding("yields flat rows", f"analysis {analysis.name}", _analysis_fault(analysis, runs, files))
+
+
+def _samples(runs: Sequence[Path], folder: Path, files: Sequence[Path]) -> list[Path]:
+    """What ``runs`` lack for analyses to read: one without masks, one with."""
+    from widenet.runs import Run
+
+    (folder / "conformance.py").write_text(MASKER)
+    there = {Run.open(run).has_masks() for run in runs}
+    for masked, method in ((False, "core/train"), (True, "conformance/masked")):
+        if masked not in there:
+            words = ["run", method, "--arch", ARCH, "--dataset", DATASET, "--epochs", "1"]
+            _wn(words, folder / "samples", [*files, folder / "conformance.py"])
+    return _folders(folder / "samples")
 
 
 def _model_fault(model: Component) -> str:
     import torch
 
+    fault = ""
     if any(option.required for option in options(model.config)):
-        return ""
+        return fault
     for shape in SHAPES:
         try:
             net = model.function(shape, 5, model.config())
+            found = tuple(net.eval()(torch.zeros(2, *shape)).shape)
         except UsageError as error:
             fault = str(error)
             continue
-        found = tuple(net.eval()(torch.zeros(2, *shape)).shape)
-        return "" if found == (2, 5) else f"gave {found} for 2 inputs and 5 classes"
+        except Exception as error:
+            return f"fails on inputs of shape {shape}: {type(error).__name__}: {error}"
+        return "" if found == (2, 5) else f"gives {found} for 2 inputs of shape {shape} and 5 classes"
     return fault
 
 
@@ -123,11 +157,10 @@ def _method(method: Component, files: Sequence[Path], base: Path) -> Iterator[Fi
     words = ["run", method.full_name, "--arch", ARCH, "--dataset", DATASET, "--threads", "1"]
     if any(option.name == "epochs" for option in options(method.config)):
         words += ["--epochs", "2"]
-    if any(option.required for option in options(method.config)):
-        if "check" not in method.presets:
-            yield Finding("runs", subject, "it has required options: give it a preset called 'check' that sets them")
-            return
-        words += ["--preset", "check"]
+    if fault := _lacks_preset(method):
+        yield Finding("runs two epochs on tiny", subject, fault)
+        return
+    words += _preset(method)
     problem = _wn(words, base / "first", files)
     yield Finding("runs two epochs on tiny", subject, problem)
     if problem:
@@ -147,18 +180,30 @@ def _method(method: Component, files: Sequence[Path], base: Path) -> Iterator[Fi
     yield Finding("its weights and masks fit its network", subject, fit)
 
 
+def _lacks_preset(component: Component) -> str:
+    if "check" in component.presets or not any(option.required for option in options(component.config)):
+        return ""
+    return "it has required options: give it a preset called 'check' that sets them"
+
+
+def _preset(component: Component) -> list[str]:
+    return ["--preset", "check"] if "check" in component.presets else []
+
+
 def _analysis_fault(analysis: Component, runs: Sequence[Path], files: Sequence[Path]) -> str:
-    """Empty if the analysis yields rows on at least one run and fails on none."""
+    """Empty if the analysis yields rows on at least one run, and on the others says at most why it cannot."""
+    if fault := _lacks_preset(analysis):
+        return fault
     fault = "it yields no row on any run"
     for run in runs:
-        words = ["analyze", analysis.full_name, str(run), "--quiet", "--json"]
-        answer = _process(words, run.parent.parent, files)
-        if "a bug" in answer.stderr:
-            return answer.stderr.strip()
-        if answer.returncode == 0 and json.loads(answer.stdout):
+        words = ["analyze", analysis.full_name, str(run), *_preset(analysis), "--quiet", "--json"]
+        code, out, err = _forked(words, run.parent.parent, files)
+        if "a bug" in err:
+            return _reason(err)
+        if code == 0 and json.loads(out):
             fault = ""
-        elif answer.returncode and fault:
-            fault = answer.stderr.strip()
+        elif code and fault:
+            fault = _reason(err)
     return fault
 
 
@@ -189,23 +234,49 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _listed(name: str, files: Sequence[Path], only: str | None = None) -> dict[str, Any]:
-    """The plugin's row in ``wn list-plugins``, from a process of its own."""
-    environment = {} if only is None else {"WN_PLUGINS": only}
-    answer = _process(["list-plugins", "--json"], Path(), files, environment)
+    """The plugin's row in ``wn list-plugins``, from a bare process, with all plugins or with ``only`` those."""
+    environment = {name: value for name, value in os.environ.items() if name not in SWITCHES}
+    if only is not None:
+        environment["WN_PLUGINS"] = only
+    command = [sys.executable, "-m", "widenet", *_front(files), "list-plugins", "--json"]
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True)
     rows = json.loads(answer.stdout) if answer.returncode == 0 else []
     return next((row for row in rows if row["plugin"] == name), {"status": "broken", "why": answer.stderr.strip()})
 
 
 def _wn(words: Sequence[str], root: Path, files: Sequence[Path]) -> str:
-    """Run ``wn`` quietly with results below ``root``; returns its last words if it failed."""
-    answer = _process([*words, "--quiet", "--runs-dir", str(root)], root, files)
-    return "" if answer.returncode == 0 else answer.stderr.strip() or f"exit code {answer.returncode}"
+    """Run ``wn`` quietly with results below ``root``; returns what it said if it failed, and how to see more."""
+    code, _, said = _forked([*words, "--quiet", "--runs-dir", str(root)], root, files)
+    return "" if code == 0 else f"{_reason(said) or f'exit code {code}'}; to see it: wn {shlex.join([*_front(files), *words])}"
 
 
-def _process(
-    words: Sequence[str], folder: Path, files: Sequence[Path], environment: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+def _reason(said: str) -> str:
+    """What ``wn`` said, without the log that is gone when the check is done."""
+    return said.removeprefix("wn: ").partition("; the traceback is in ")[0]
+
+
+def _forked(words: Sequence[str], folder: Path, files: Sequence[Path]) -> tuple[int | None, str, str]:
+    """Exit code, stdout and stderr of ``wn`` in a process forked from one that has torch loaded: it starts in a moment."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "torch._dynamo", "h5py", "filelock", "widenet.train", "widenet.opening"])
     folder.mkdir(parents=True, exist_ok=True)
-    front = [word for file in files for word in ("--plugin", str(Path(file).resolve()))]
-    command = [sys.executable, "-m", "widenet", *front, *words]
-    return subprocess.run(command, cwd=folder, env={**os.environ, **(environment or {})}, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as said:
+        process = context.Process(target=_child, args=([*_front(files), *words], folder, Path(said)))
+        process.start()
+        process.join()
+        out, err = ((Path(said) / name).read_text().strip() for name in ("out", "err"))
+    return process.exitcode, out, err
+
+
+def _child(words: list[str], folder: Path, said: Path) -> None:
+    for number, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(said / name, os.O_CREAT | os.O_WRONLY), number)
+    for switch in SWITCHES:
+        os.environ.pop(switch, None)
+    os.chdir(folder)
+    sys.argv = ["wn", *words]
+    runpy.run_module("widenet", run_name="__main__")
+
+
+def _front(files: Sequence[Path]) -> list[str]:
+    return [word for file in files for word in ("--plugin", str(Path(file).resolve()))]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import pickle
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
 from widenet.errors import WnError
 from widenet.files import whole
+
+CODE = re.compile(r"GLOBAL|Can only (create|build)|reduce for unrecognized")
+"""What torch says of a file that asks for more than plain containers of tensors."""
+PICKLE = b"\x80"
+"""How a bare pickle starts, which torch stops reading at the first instruction that it does not know."""
 
 
 def save_tensors(path: Path, content: Any) -> None:
@@ -22,8 +28,14 @@ def save_tensors(path: Path, content: Any) -> None:
         try:
             torch.save(content, file)
         except RuntimeError as error:
-            # torch reports a failed write of its own; the cause is the OSError of our file.
-            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+            raise _cause(error) from None
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What stopped a write (a full disk, a signal): torch reports it as a RuntimeError of its own."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 def load_tensors(path: Path) -> Any:
@@ -34,20 +46,17 @@ def load_tensors(path: Path) -> Any:
     """
     import torch
 
+    if not path.is_file():
+        raise WnError(f"there is no {path}; the run did not get that far, or saves none")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise WnError(f"there is no {path}; the run did not get that far, or saves none") from None
-    except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "GLOBAL" in str(error):
+        with warnings.catch_warnings(action="ignore"):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except WnError:  # a signal to stop
+        raise
+    except Exception as error:  # damage can make torch raise nearly anything
+        if CODE.search(str(error)) or path.read_bytes()[:1] == PICKLE:
             raise WnError(
                 f"{path} wants to run code while loading and was refused; load it where you trust it and save it again "
                 "as a plain dict of tensors: torch.save(module.state_dict(), FILE)"
             ) from error
-        raise _damaged(path) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise _damaged(path) from error
-
-
-def _damaged(path: Path) -> WnError:
-    return WnError(f"{path} is no readable torch file (truncated?); repeat the run with --fresh")
+        raise WnError(f"{path} is no readable torch file (truncated?); repeat the run with --fresh") from error

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from widenet.components import Component, Dataset, Model, Settings
+from widenet.cli.completion import choices, completer, path
+from widenet.components import Component, Settings, Train
 from widenet.errors import UsageError
-from widenet.options import Option, build, nearest, options, plain, read_toml, resolve
-from widenet.plugins import Registry
-from widenet.runs.folders import find
+from widenet.options import COMMAND_LINE, Option, build, nearest, options, plain, read_toml, resolve
+
+WIDE = 30
+"""Characters from which a list of choices stands in the help text rather than beside the option."""
 
 
 class Sectioned(click.Option):
@@ -26,34 +30,82 @@ class Sectioned(click.Option):
 class Command(click.Command):
     """A command whose help lists its options by section."""
 
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """Its line in the list of commands, never cut off."""
+        return first_line(self.help)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one definition list a section."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
-            if (record := param.get_help_record(ctx)) is not None:
+            if isinstance(param, click.Option) and (record := param.get_help_record(ctx)) is not None:
                 sections.setdefault(getattr(param, "section", "Command"), []).append(record)
         for section, records in sections.items():
-            with formatter.section(f"{section} options"):
+            with formatter.section(f"{section} options" if len(sections) > 1 else "Options"):
                 formatter.write_dl(records)
+
+
+class Group(click.Group):
+    """A group of commands; without one it prints its help."""
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """Its line in the list of commands, never cut off."""
+        return first_line(self.help)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Print the help and stop where nothing is asked for."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
+
+def first_line(text: str | None) -> str:
+    """The first line of a help text."""
+    return (text or "").strip().split("\n")[0]
+
+
+def help_text(function: Callable[..., Any]) -> str:
+    """A docstring as help: no indentation, no sections for programmers, no marks of reStructuredText."""
+    text = re.split(r"\n(?:Args|Returns|Yields|Raises):\n", inspect.getdoc(function) or "")[0]
+    return re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("``", "").strip()
 
 
 def click_options(config: type, sections: Callable[[str], str]) -> list[click.Option]:
     """One click option a field; values stay text, so that every layer is converted by the same rules."""
-    return [made for option in options(config) for made in _click_option(option, sections(option.name))]
+    return [made for option in in_order(config) for made in _click_option(option, sections(option.name))]
+
+
+def in_order(config: type) -> list[Option]:
+    """Options as people look for them: a component's own first, then those it shares with all training."""
+    training = [option.name for option in options(Train)] if issubclass(config, Train) else []
+    return sorted(options(config), key=lambda option: training.index(option.name) if option.name in training else -1)
 
 
 def _click_option(option: Option, section: str) -> Iterable[click.Option]:
     default = "required" if option.required else f"default: {_shown(option.default)}"
-    text = f"{option.help}  [{default}]"
+    wide = len(option.metavar) > WIDE
+    text = f"{option.help}  [{', '.join(option.choices) + '; ' if wide else ''}{default}]"
+    metavar = "NAME" if wide else option.metavar
     if option.type is bool and not option.many:
         flags = f"{option.flag}/--no-{option.flag[2:]}"
         yield Sectioned([flags, option.name], default=None, help=text, section=section)
     else:
-        complete = _completer(option.name)
-        yield Sectioned([option.flag, option.name], metavar=option.metavar, help=text, section=section, shell_complete=complete)
-    for other in option.also:
-        flag = "--" + other.replace("_", "-")
-        yield Sectioned([flag, other], metavar=option.metavar, help=f"Another way to give {option.flag}.", section=section)
+        complete = completer(option)
+        yield Sectioned([option.flag, option.name], metavar=metavar, help=text, section=section, shell_complete=complete)
+    for other, function in option.also.items():
+        text = f"{(function.__doc__ or 'Another measure').strip().rstrip('.')}, in place of {option.flag}."
+        yield Sectioned([f"--{other.replace('_', '-')}", other], metavar=metavar, help=text, section=section)
+
+
+def layer_options(component: Component) -> list[click.Option]:
+    """``--preset`` and ``--config``, the layers below the command line."""
+    presets = f"A named set of options: {', '.join(component.presets) or 'none here'}."
+    config = "Options from a file, as lines like epochs = 5."
+    return [
+        Sectioned(["--preset"], metavar="NAME", help=presets, shell_complete=choices(component.presets)),
+        Sectioned(["--config"], metavar="FILE.toml", help=config, shell_complete=path),
+    ]
 
 
 def _shown(default: Any) -> str:
@@ -64,33 +116,23 @@ def _shown(default: Any) -> str:
     return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
-def _completer(name: str) -> Any:
-    """Shell completion of component names for ``--arch`` and ``--dataset``."""
-    kind = {"arch": Model, "dataset": Dataset}.get(name)
-    if kind is None:
-        return None
-
-    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-        registry = ctx.find_object(Registry)
-        known = registry.components(kind) if registry else []
-        return [shown for c in known if (shown := registry.shown(c)).startswith(incomplete)]  # type: ignore[union-attr]
-
-    return complete
-
-
-def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Shell completion of run names."""
-    root = Path(ctx.params.get("runs_dir") or "runs")
-    names = [f"{path.parent.parent.name}/{path.parent.name}" for path in root.glob("*/seed-*/run.json")]
-    return sorted(name for name in names if name.startswith(incomplete))
-
-
 def layered(
-    component: Component, given: Mapping[str, Any], preset: str | None, config: str | None
+    component: Component,
+    given: Mapping[str, Any],
+    preset: str | None = None,
+    config: str | None = None,
+    shared: Iterable[str] | None = None,
 ) -> tuple[Any, Settings, dict[str, str]]:
     """Options of the component and settings, from the layers preset, TOML file and command line, weakest first.
 
     Returns both instances and, for every option that a layer set, the layer that set it last.
+
+    Args:
+        component: has the presets and its own options.
+        given: what the command line gave; None where it gave nothing.
+        preset: name of one of the component's presets.
+        config: path of a TOML file.
+        shared: names of the settings that the command takes; all of them if not given.
 
     Raises:
         UsageError: unknown preset or option, a value of the wrong type or out of range.
@@ -104,8 +146,8 @@ def layered(
         layers.append((f"preset {preset}", component.presets[preset]))
     if config is not None:
         layers.append((str(config), read_toml(Path(config))))
-    layers.append(("command line", {key: value for key, value in given.items() if value is not None}))
-    shared = {option.name for option in options(Settings)}
+    layers.append((COMMAND_LINE, {key: value for key, value in given.items() if value is not None}))
+    shared = {option.name for option in options(Settings)} if shared is None else set(shared)
     own: dict[str, Any] = {}
     common: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -127,19 +169,15 @@ def settings_options(names: Iterable[str]) -> list[click.Option]:
     return [option for option in made if option.name in wanted]
 
 
-def run_path(text: str, settings: Settings) -> Path:
-    """The folder of the run a user means."""
-    return find(text, settings.runs_dir)
-
-
 def described(component: Component) -> list[dict[str, Any]]:
     """A component's options as rows for a table."""
     return [
         {
             "option": option.name,
-            "values": option.metavar,
+            "values": list(option.choices) if option.choices and not option.many else option.metavar,
             "default": "required" if option.required else plain(option.default),
+            "also": [*option.also],
             "help": option.help,
         }
-        for option in options(component.config)
+        for option in in_order(component.config)
     ]

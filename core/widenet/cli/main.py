@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 import traceback
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,23 +13,24 @@ import click
 from widenet import __version__
 from widenet.cli.analyze import analyze
 from widenet.cli.authoring import check_plugin, new_plugin
+from widenet.cli.common import Group
+from widenet.cli.completion import path, registry_of
 from widenet.cli.listing import list_components, list_plugins, list_runs, show
 from widenet.cli.run import run
 from widenet.errors import INTERRUPTED, WnError
-from widenet.loading import load
 from widenet.options import nearest
 
 TOUR = """A workbench for studying width, redundancy and sparsity in neural networks.
 
 \b
-  wn run supermask --arch conv4        find a good subnetwork of random weights
-  wn analyze mask-stats RUN            read what it left
-  wn list methods                      see what else there is
-  wn run METHOD --help                 every option, with its default
+  wn run supermask --arch conv4    find a good subnetwork of random weights
+  wn analyze mask-stats RUN        read what it left
+  wn list methods                  see what else there is
+  wn run METHOD --help             every option, with its default
 """
 
 
-class Commands(click.Group):
+class Commands(Group):
     """Commands in the order of use, with the nearest one named for a misspelling."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -44,13 +44,19 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Commands, help=TOUR, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--plugin", multiple=True, metavar="FILE.py", help="Also load a plugin from one file; may stand anywhere.")
+@click.group(cls=Commands, help=TOUR, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--plugin",
+    multiple=True,
+    metavar="FILE.py",
+    help="Also load a plugin from one file; may stand anywhere.",
+    shell_complete=path,
+)
 @click.version_option(__version__, prog_name="wn")
 @click.pass_context
 def cli(ctx: click.Context, plugin: tuple[str, ...]) -> None:
     """Load the plugins, once for every command."""
-    ctx.obj = load([Path(file) for file in plugin], os.environ.get("WN_PLUGINS"))
+    registry_of(ctx)
 
 
 for command in (run, analyze, list_runs, show, list_plugins, list_components, new_plugin, check_plugin):

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from widenet.cli.terminal import print_json, print_rows
-from widenet.runs import Run
+from widenet.cli.terminal import cell, print_json, print_rows, spec
+
+if TYPE_CHECKING:
+    from widenet.runs import Run
 
 
 def finished(run: Run) -> None:
     """Test accuracy and what else the method measured, the kept fraction of each layer, where it all is, what to do next."""
-    result = run.record["result"]
     click.echo(f"{run.record['component']} finished in {run.record.get('seconds', 0):.0f} s")
-    width = max((len(key) for key in result), default=0)
-    for key, value in result.items():
-        click.echo(f"  {key.replace('_', ' '):<{width}}  {shown(key, value)}")
+    print_result(run.record["result"])
     if run.has_masks():
         rows = [
             {"layer": name, "kept": int(mask.sum()), "of": mask.size, "fraction": float(mask.mean())}
@@ -28,8 +28,24 @@ def finished(run: Run) -> None:
     follow = [f"wn show {run.path}"]
     if run.has_masks():
         follow.insert(0, f"wn analyze mask-stats {run.path}")
-    follow.append(f"wn {' '.join(run.record['argv'])} --seed {run.seed + 1}")
+    follow.append(f"wn {shlex.join(next_seed(run.record['argv'], run.seed + 1))}")
     click.echo("next:    " + "\n         ".join(follow))
+
+
+def next_seed(argv: Sequence[str], seed: int) -> list[str]:
+    """The words that made a run, with another seed."""
+    words = [word for word in argv if word != "--fresh" and not word.startswith("--seed=")]
+    while "--seed" in words:
+        at = words.index("--seed")
+        del words[at : at + 2]
+    return [*words, "--seed", str(seed)]
+
+
+def print_result(result: Mapping[str, Any]) -> None:
+    """What a method measured, a line each."""
+    width = max((len(key) for key in result), default=0)
+    for key, value in result.items():
+        click.echo(f"  {key.replace('_', ' '):<{width}}  {shown(key, value)}")
 
 
 def shown(key: str, value: Any) -> str:
@@ -72,5 +88,4 @@ def dry_run(plan: Any, as_json: bool) -> None:
     rows = [{"option": name, "value": entry["value"], "from": entry["source"]} for name, entry in options.items()]
     print_rows(rows, as_json=False)
     for key, value in content.items():
-        click.echo(f"{key.replace('_', ' '):<14}{f'{value:,}' if isinstance(value, int) else value}")
-    sys.stdout.flush()
+        click.echo(f"{key.replace('_', ' '):<14}{spec(value) if isinstance(value, dict) else cell(value)}")

@@ -1,4 +1,4 @@
-"""What people see: tables on stdout, progress and words on stderr."""
+"""What people and programs read on stdout: tables and JSON."""
 
 from __future__ import annotations
 
@@ -7,106 +7,75 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from widenet.runs import Reporter
+import click
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], as_json: bool, title: str = "") -> None:
-    """Rows as a table, or as a JSON list."""
+    """Rows as a table or as a JSON list; a column without content is left out of the table."""
     if as_json:
         print_json(list(rows))
         return
+    if title:
+        click.echo(title)
+    content = {column: [cell(row.get(column)) for row in rows] for row in rows for column in row}
+    content = {column: cells for column, cells in content.items() if any(cells)}
+    numbers = {column for column in content if all(_is_number(row.get(column)) for row in rows)}
+    if not sys.stdout.isatty():
+        for line in aligned(content, numbers):
+            click.echo(line)
+        return
+    # Only for people: importing rich takes a third of the time of a listing.
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    # Not on a terminal nothing may be cut off: another program reads it.
-    console = Console(width=None if sys.stdout.isatty() else 10_000)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    table = Table(title=title or None, box=None, title_justify="left", header_style="bold", pad_edge=False)
-    for column in columns:
-        numbers = all(isinstance(row.get(column), (int, float)) for row in rows)
-        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(cell(row.get(column, "")) for column in columns))
-    console.print(table)
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in content:
+        shown.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for cells in zip(*content.values(), strict=True):
+        shown.add_row(*cells)
+    Console(markup=False, highlight=False).print(shown)
+
+
+def aligned(content: Mapping[str, Sequence[str]], numbers: set[str]) -> list[str]:
+    """Columns as lines of text for other programs, nothing folded or cut off; numbers stand to the right."""
+    padded = []
+    for column, cells in content.items():
+        size = max(map(len, [column, *cells]))
+        padded.append([f"{text:{'>' if column in numbers else '<'}{size}}" for text in (column, *cells)])
+    return ["  ".join(line).rstrip() for line in zip(*padded, strict=True)]
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
 
 
 def cell(value: Any) -> str:
     """A value as a table shows it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, float):
         return f"{value:.4g}"
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return "" if value is None else str(value)
 
 
+def pair(name: str, value: Any) -> str:
+    """An option as the command line takes it: ``hidden=300,100``."""
+    parts = value if isinstance(value, list) else [value]
+    words = ["none" if part is None else str(part).lower() if isinstance(part, bool) else str(part) for part in parts]
+    return f"{name}={','.join(words)}"
+
+
+def spec(entry: Mapping[str, Any]) -> str:
+    """A recorded component as ``--arch`` and ``--dataset`` take it: ``core/fc:hidden=300,100,bias=true``."""
+    options = ",".join(pair(name, value) for name, value in entry["options"].items())
+    return f"{entry['name']}:{options}" if options else entry["name"]
+
+
 def print_json(content: Any) -> None:
     """JSON on stdout."""
     sys.stdout.write(json.dumps(content, indent=2) + "\n")
-
-
-class Lines(Reporter):
-    """One line an epoch on stderr, for logs and pipes."""
-
-    def say(self, text: str) -> None:
-        """Print it."""
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
-
-    def epoch(self, epoch: int, epochs: int, values: Mapping[str, Any]) -> None:
-        """Print the epoch's metrics."""
-        self.say(f"epoch {epoch}/{epochs}  {_metrics(values)}  {values.get('seconds', 0):.1f} s")
-
-
-class Bar(Reporter):
-    """A live bar over all epochs with running loss and accuracy; use as a context manager."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[metrics]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self.task: Any = None
-        self.tested = ""
-
-    def __enter__(self) -> Bar:
-        self.progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
-
-    def say(self, text: str) -> None:
-        """Print it above the bar."""
-        self.progress.console.print(text, markup=False, highlight=False)
-
-    def step(self, epoch: int, epochs: int, done: float, values: Mapping[str, float]) -> None:
-        """Move the bar and show the running means."""
-        self._show(epoch, epochs, epoch - 1 + done, f"loss {values['loss']:.3f}  accuracy {values['accuracy']:.1%}")
-
-    def epoch(self, epoch: int, epochs: int, values: Mapping[str, Any]) -> None:
-        """Move the bar and show the epoch's test accuracy from here on."""
-        if values.get("test/accuracy") is not None:
-            self.tested = f"  test {values['test/accuracy']:.1%}"
-        text = f"loss {values['train/loss']:.3f}  accuracy {values['train/accuracy']:.1%}"
-        self._show(epoch, epochs, epoch, text)
-
-    def _show(self, epoch: int, epochs: int, done: float, text: str) -> None:
-        label, metrics = f"epoch {epoch}/{epochs}", text + self.tested
-        if self.task is None:
-            self.task = self.progress.add_task(label, total=epochs, metrics=metrics)
-        self.progress.update(self.task, description=label, completed=done, total=epochs, metrics=metrics)
-
-
-def _metrics(values: Mapping[str, Any]) -> str:
-    shown = {key: value for key, value in values.items() if "/" in key and isinstance(value, float)}
-    return "  ".join(f"{key} {value:.4f}" for key, value in shown.items())

@@ -4,14 +4,14 @@ Each pass counts one digit of the keys that share the digits found so far. Every
 tables of the earlier passes, which is cheaper than a launch in between. Floats are read as integers throughout.
 """
 
-# mypy: allow-untyped-defs, allow-untyped-decorators
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from widenet.kernels.select import FORMATS, flat, in_order
+from widenet.kernels._select_torch import FORMATS, flat, in_order
 
 BINS = tl.constexpr(256)
 
@@ -101,7 +101,7 @@ def write(
 
 
 def select_triton(scores: Tensor, drop: int, mask: Tensor, *masked: Tensor, block: int = 4096) -> None:
-    """Do what ``select.select_torch`` does; CPU tensors work in Triton's interpreter."""
+    """Do what ``select_torch`` does; CPU tensors work in Triton's interpreter."""
     scores = scores.contiguous()
     bits = flat(scores)
     n, width = bits.numel(), 8 * bits.itemsize

@@ -7,8 +7,7 @@ from pathlib import Path
 from string import Template
 
 from widenet.components import NAME
-from widenet.errors import UsageError
-from widenet.files import writable
+from widenet.errors import UsageError, WnError
 
 FILES = {
     "pyproject.toml": "pyproject.tmpl",
@@ -25,19 +24,22 @@ def write_plugin(name: str, into: Path, taken: Container[str] = ()) -> Path:
         UsageError: the name is no plugin name, is taken, or the folder exists.
         WnError: the folder cannot be written.
     """
+    name = name.removeprefix("widenet-")
     if not NAME.fullmatch(name) or "_" in name or not name[0].isalpha():
         raise UsageError(f"{name!r} is no plugin name: lower-case letters and digits joined by hyphens, a letter first")
     if name in taken:
-        raise UsageError(f"a plugin {name!r} is installed already; choose another name")
+        raise UsageError(f"the name {name!r} is taken by what is installed; choose another")
     folder = into / f"widenet-{name}"
     if folder.exists():
         raise UsageError(f"{folder} exists already; choose another name or --into")
     module = name.replace("-", "_")
-    words = {"name": name, "module": module, "package": f"widenet_{module}", "title": module.title().replace("_", "")}
-    templates = Path(__file__).parent
-    with writable(folder):
+    title = module.title().replace("_", "") + "Options"
+    words = {"name": name, "module": module, "package": f"widenet_{module}", "title": title}
+    try:
         for target, source in FILES.items():
             path = folder / target.format(**words)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(Template((templates / source).read_text()).substitute(words))
+            path.write_text(Template((Path(__file__).parent / source).read_text()).substitute(words))
+    except OSError as error:
+        raise WnError(f"cannot write {folder} ({error.strerror}); choose another folder with --into") from error
     return folder

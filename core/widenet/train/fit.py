@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -61,13 +60,16 @@ def fit(
         raise WnError("nothing to train: no parameter of the network requires gradients")
     steps = optimiser(net.parameters(), config)
     criterion = loss or (lambda z, y: F.cross_entropy(z, y, label_smoothing=config.label_smoothing))
-    done = _resume(run, loop, config, net, steps)
+    done = _resume(run, loop, net, steps)
+    if 0 < done < config.epochs:
+        run.say(f"continuing after epoch {done} of {config.epochs}")
     if done == 0 and config.save_every:
         _keep(run, "init", net)
     forward = torch.compile(net) if config.compile else net
     for number in range(done + 1, config.epochs + 1):
         began = time.perf_counter()
-        _seed(run, loop, number)
+        # Every epoch draws (dropout, stochastic masks) from streams of its own.
+        run.seed_everything("epoch", loop, number)
         rate = learning_rate(config, number)
         for group in steps.param_groups:
             group["lr"] = rate
@@ -87,17 +89,12 @@ def fit(
         checkpoint.save(run, loop, number, net, steps)
 
 
-def _resume(run: Run, loop: int, config: Train, net: nn.Module, steps: torch.optim.Optimizer) -> int:
-    """Epochs already done by this loop; a loop that a later one's checkpoint covers is done in full."""
+def _resume(run: Run, loop: int, net: nn.Module, steps: torch.optim.Optimizer) -> int:
+    """Epochs of this loop that are done, their state restored."""
     saved = checkpoint.load(run)
     if saved is None or saved["fit"] < loop:
-        if saved is None:
-            run.rewind(0)
         return 0
-    if saved["fit"] > loop:
-        return config.epochs
     checkpoint.restore(run, saved, net, steps)
-    run.say(f"continuing after epoch {saved['epoch']} of {config.epochs}")
     return saved["epoch"]
 
 
@@ -149,21 +146,13 @@ def _mean(losses: Tensor, seen: int, epoch: int) -> float:
     """
     values = losses.double()
     total = values.sum().item()
-    if not np.isfinite(total):
+    if not math.isfinite(total):
         step = int((~values.isfinite()).nonzero()[0]) + 1
         raise WnError(
             f"the loss is no longer finite at step {step} of epoch {epoch}; lower --lr or raise --warmup "
-            "(the state after the last good epoch is in checkpoint.pt)"
+            "(checkpoint.pt, if there is one, holds the last good state)"
         )
     return total / max(seen, 1)
-
-
-def _seed(run: Run, loop: int, epoch: int) -> None:
-    """Every epoch draws (dropout, stochastic masks) from streams of its own, so nothing but the epoch need be restored."""
-    seed = run.seed_for("epoch", loop, epoch)
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - methods may call code that draws from NumPy's global stream
 
 
 def _keep(run: Run, tag: str, net: nn.Module) -> None:

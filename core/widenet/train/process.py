@@ -23,7 +23,8 @@ def tune_process(threads: int | None = None, deterministic: bool = False) -> dic
     torch.backends.cudnn.benchmark = not deterministic
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(deterministic)
+    if deterministic != torch.are_deterministic_algorithms_enabled():  # setting it, even to what it is, loads the compiler
+        torch.use_deterministic_algorithms(deterministic)
     return {"threads": torch.get_num_threads(), "torch": str(torch.__version__), "deterministic": deterministic}
 
 

@@ -24,6 +24,11 @@ Initialiser = Literal[
 ]
 
 
+def one_minus(removed: float) -> float:
+    """Fraction of each layer's weights that is removed."""
+    return round(1 - removed, 12)  # 1 - 0.9 is 0.1
+
+
 @attrs.frozen(kw_only=True)
 class Supermask(Train):
     """Options of ``wn run supermask``."""
@@ -32,7 +37,7 @@ class Supermask(Train):
         0.5,
         "Fraction of each layer's weights that is KEPT (not removed).",
         validator=and_(gt(0), le(1)),
-        also={"sparsity": lambda removed: round(1 - removed, 12)},
+        also={"sparsity": one_minus},
     )
     init: Initialiser = opt("signed_constant", "Distribution of the random weights.")
     fan: Literal["fan_in", "fan_out"] = opt("fan_in", "Fan that sets the scale of the kaiming and constant weights.")

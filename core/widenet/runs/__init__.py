@@ -1,0 +1,21 @@
+"""Runs: a folder each, holding the options, metrics, weights, masks and analyses of one procedure on one network."""
+
+from widenet.runs.folders import find, folder, listing, set_aside
+from widenet.runs.lock import check_free, locked, writing
+from widenet.runs.run import SCHEMA, Reporter, Run
+from widenet.runs.values import flat, jsonable
+
+__all__ = [
+    "SCHEMA",
+    "Reporter",
+    "Run",
+    "check_free",
+    "find",
+    "flat",
+    "folder",
+    "jsonable",
+    "listing",
+    "locked",
+    "set_aside",
+    "writing",
+]

@@ -1,0 +1,69 @@
+"""Where runs live: a folder's name is a function of what is run, so that the same command finds its own results."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from widenet.errors import UsageError, WnError
+from widenet.options import canonical, nearest
+from widenet.runs.lock import locked
+from widenet.runs.run import Run
+
+
+def folder(root: Path, identity: dict[str, Any], seed: int) -> Path:
+    """``root/<method>-<arch>-<dataset>-<hash>/seed-<n>``.
+
+    ``identity`` holds the full names of method, arch and dataset, and of each the options that differ from their defaults; the
+    hash is the first eight hex digits of SHA-256 over its canonical JSON. An option that is added later, with a default that
+    changes nothing, leaves every old name valid.
+    """
+    names = [identity[kind]["name"].partition("/")[2] for kind in ("method", "arch", "dataset")]
+    digest = hashlib.sha256(canonical(identity).encode()).hexdigest()[:8]
+    return root / "-".join([*names, digest]) / f"seed-{seed}"
+
+
+def find(text: str, root: Path) -> Path:
+    """The run a user means by a path, by a name below ``root``, or by a folder that holds one seed.
+
+    Raises:
+        UsageError: no such run (with the nearest), or a folder with several seeds.
+    """
+    for path in (Path(text), root / text):
+        try:
+            if (path / "run.json").is_file():
+                return path
+            seeds = sorted(path.glob("seed-*/run.json")) if path.is_dir() else []
+        except OSError as error:  # a name too long, a folder that may not be read
+            raise UsageError(f"cannot look for a run in {path} ({error.strerror})") from None
+        if len(seeds) == 1:
+            return seeds[0].parent
+        if seeds:
+            raise UsageError(f"{path} holds {len(seeds)} runs; name one: {', '.join(s.parent.name for s in seeds)}")
+    known = [f"{path.parent.parent.name}/{path.parent.name}" for path in root.glob("*/seed-*/run.json")]
+    hint = nearest(text, [*known, *(name.partition("/")[0] for name in known)])
+    raise UsageError(f"there is no run {text!r}{hint or f'; `wn runs` lists those in {root}'}")
+
+
+def listing(root: Path) -> list[Run]:
+    """All runs below ``root``, oldest first; one whose writer died is shown as ``partial``, a damaged one as ``damaged``."""
+    runs = []
+    for path in root.glob("*/seed-*/run.json"):
+        try:
+            run = Run.open(path.parent)
+        except WnError:
+            run = Run(path.parent, {"status": "damaged", "started": ""})
+        if run.record["status"] == "running" and not locked(path.parent):
+            run.record["status"] = "partial"
+        runs.append(run)
+    return sorted(runs, key=lambda run: (run.record["started"], run.name))
+
+
+def set_aside(path: Path) -> Path:
+    """Move a run's folder out of the way (``--fresh``); returns where it went."""
+    number = 1
+    while (target := path.with_name(f"old-{number}-{path.name}")).exists():
+        number += 1
+    path.rename(target)
+    return target

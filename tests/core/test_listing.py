@@ -1,0 +1,332 @@
+"""Listings, help and completion: what there is, said in full, on stdout alone."""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.shell_completion import ShellComplete
+
+from widenet import Analysis, Method
+from widenet.cli.analyze import analysis_command
+from widenet.cli.main import cli
+from widenet.cli.run import method_command
+from widenet.cli.terminal import pair, print_rows, spec
+from widenet.components import Settings, Train
+from widenet.loading import load
+from widenet.options import options
+
+BAD = Path(__file__).parent / "bad_plugins"
+
+
+@pytest.fixture
+def shelf(supermask_run, train_run, tmp_path):
+    """A folder with two runs."""
+    for run in (supermask_run, train_run):
+        shutil.copytree(run.parent, tmp_path / "runs" / run.parent.name)
+    return tmp_path / "runs"
+
+
+def name_of(run):
+    return f"{run.parent.name}/{run.name}"
+
+
+# -- what is installed -----------------------------------------------------------------------------------------------------
+
+
+def test_list_plugins(wn):
+    answer = wn("list-plugins", "--json")
+    assert answer.err == ""
+    assert [row["plugin"] for row in answer.json] == ["core", "supermask"]
+    core = answer.json[0]
+    assert core["methods"] == len(wn("list", "methods", "--json").json) - 1
+    assert {key: core[key] for key in ("from", "status", "datasets", "why")} == {
+        "from": "widenet",
+        "status": "ok",
+        "datasets": 8,
+        "why": "",
+    }
+    table = wn("list-plugins")
+    assert table.err == ""
+    assert table.out.splitlines()[0].split() == [
+        *("plugin", "version", "from", "status", "models", "datasets", "methods", "analyses"),
+    ]
+    assert table.out.splitlines()[2].split()[:4] == ["supermask", "0.1.0", "widenet-supermask", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "known"),
+    [
+        ("models", ["conv2", "conv4", "conv6", "conv8", "fc", "resnet20", "cresnet18", "wide_resnet50_2"]),
+        ("datasets", ["digits", "mnist", "cifar10", "cifar100", "imagenet", "folder", "npz", "tiny"]),
+        ("methods", ["train", "supermask"]),
+        ("analyses", ["mask-stats"]),
+    ],
+)
+def test_list_components(wn, kind, known):
+    answer = wn("list", kind, "--json")
+    assert answer.err == ""
+    found = {row["name"]: row for row in answer.json}
+    assert set(known) <= found.keys()
+    assert all(row.keys() == {"name", "plugin", "what", "presets"} for row in found.values())
+    assert all(row["what"].endswith((".", ")")) for row in found.values())
+    table = wn("list", kind)
+    assert table.err == ""
+    assert len(table.out.splitlines()) == len(found) + 1
+    assert all(found[name]["what"] in table.out for name in known)
+
+
+def test_show_a_component(wn):
+    content = wn("show", "supermask", "--json").json
+    assert (content["kind"], content["name"]) == ("method", "supermask/supermask")
+    described = {row["option"]: row for row in content["options"]}
+    assert described["keep"]["also"] == ["sparsity"]
+    about = {"option": "nesterov", "values": "true|false", "default": False, "also": []}
+    assert described["nesterov"] == {**about, "help": "Nesterov's momentum (SGD)."}
+    assert described["optimizer"]["values"] == ["sgd", "adam", "adamw"]
+    assert list(described)[-1] == "save_every"
+    assert content["presets"]["paper"]["epochs"] == 100
+    text = wn("show", "supermask").out
+    assert "Fraction of each layer's weights that is KEPT" in text
+    assert "preset paper: epochs=100," in text
+    assert wn("show", "fc", "--json").json["options"][0]["default"] == [300, 100]
+    assert wn("show", "npz", "--json").json["options"][0]["default"] == "required"
+
+
+def test_show_a_plugin(wn):
+    content = wn("show", "core", "--json").json
+    assert (content["plugin"], content["status"], content["from"]) == ("core", "ok", "widenet")
+    assert {"kind": "method", "name": "train", "what": "Train every weight of any network on any data."} in content[
+        "components"
+    ]
+    text = wn("show", "core")
+    assert text.out.startswith("plugin core 0.1.0 from widenet: ok\n")
+    assert text.err == ""
+
+
+# -- runs ------------------------------------------------------------------------------------------------------------------
+
+
+def test_runs(wn, shelf, supermask_run):
+    answer = wn("runs", "--json")
+    assert answer.err == ""
+    assert [row["run"].partition("-")[0] for row in answer.json] in (["supermask", "train"], ["train", "supermask"])
+    row = next(row for row in answer.json if row["run"] == name_of(supermask_run))
+    assert row["status"] == "finished"
+    assert row["options"] == "keep=0.4, epochs=2"
+    assert row["test accuracy"] > 0.5
+    assert name_of(supermask_run) in wn("runs").out
+    assert wn("runs", "--runs-dir", "elsewhere", "--json").json == []
+    assert wn("runs", "--runs-dir", "elsewhere").err == "no runs in elsewhere\n"
+
+
+def test_show_a_run(wn, shelf, supermask_run):
+    content = wn("show", name_of(supermask_run), "--json").json
+    assert content["run"] == f"runs/{name_of(supermask_run)}"
+    assert content["options"]["keep"] == {"value": 0.4, "source": "command line"}
+    assert content["options"]["lr"]["source"] == "default"
+    assert [line["epoch"] for line in content["metrics"]] == [1, 2]
+    text = wn("show", supermask_run.parent.name)
+    assert text.err == ""
+    for line in (
+        f"run runs/{name_of(supermask_run)}: finished",
+        "wn run supermask --arch fc --dataset tiny --epochs 2 --sparsity 0.6 --quiet --json",
+        "arch core/fc:hidden=300,100,bias=false",
+        "  kept                  40.00%",
+    ):
+        assert line in text.out.splitlines()
+    assert re.search(r"^keep +0\.4 +command line$", text.out, re.MULTILINE)
+
+
+def test_an_analysis_of_several_runs_is_one_table_of_json(wn, shelf, supermask_run):
+    copy = shelf / supermask_run.parent.name / "seed-1"
+    shutil.copytree(supermask_run, copy)
+    names = [name_of(supermask_run), name_of(copy)]
+    one, two = wn("analyze", "mask-stats", names[0], "--json"), wn("analyze", "mask-stats", *names, "--json")
+    assert len(two.json) == 2 * len(one.json)
+    assert {row["run"] for row in two.json} == {f"runs/{name}" for name in names}
+    assert {key: value for key, value in two.json[0].items() if key != "run"} == one.json[0]
+    assert all(f"mask-stats of runs/{name}" in wn("analyze", "mask-stats", *names).out.splitlines() for name in names)
+    assert wn("analyze", "mask-stats", *names, "-q").err == ""
+    mixed = wn("analyze", "mask-stats", names[0], "nosuch")
+    assert (mixed.code, mixed.out) == (2, "")
+
+
+def test_a_run_whose_writer_died_is_partial(wn, shelf, train_run):
+    path = shelf / name_of(train_run) / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "status": "running"}))
+    assert "partial" in {row["status"] for row in wn("runs", "--json").json}
+    assert wn("show", name_of(train_run), "--json").json["status"] == "partial"
+    assert wn("show", name_of(train_run)).out.startswith(f"run runs/{name_of(train_run)}: partial\n")
+
+
+def test_a_damaged_run_is_listed(wn, shelf, train_run):
+    (shelf / name_of(train_run) / "run.json").write_text('{"schema"')
+    assert sorted(row["status"] for row in wn("runs", "--json").json) == ["damaged", "finished"]
+    assert wn("show", name_of(train_run)).code == 1
+
+
+def test_names_that_are_nothing(wn, shelf, supermask_run, site):
+    for words, said in (
+        (["show", "supermsk"], "there is nothing called 'supermsk'; did you mean 'supermask'?"),
+        (["show", "zzz"], "there is no run 'zzz'; `wn runs` lists those in runs"),
+        (["show", name_of(supermask_run)[:-1] + "1"], f"did you mean '{name_of(supermask_run)}'?"),
+        (["list", "model"], "Invalid value for 'models|datasets|methods|analyses': 'model' is not one of"),
+        (["list-plugin"], "unknown command 'list-plugin'; did you mean 'list-plugins'?"),
+        (["list"], "Missing argument"),
+        (["list-plugins", "--jsn"], "--json"),
+    ):
+        answer = wn(*words)
+        assert answer.code == 2
+        assert answer.out == ""
+        assert said in answer.line
+    site.install(BAD / "import_error.py")
+    assert "plugin import-error is broken" in wn("show", "supermsk").line
+
+
+# -- tables ----------------------------------------------------------------------------------------------------------------
+
+
+ROWS = [
+    {"name": "a", "count": 1234, "share": 0.25, "gone": None, "note": "short"},
+    {"name": "long-name", "count": 5, "share": None, "gone": "", "note": "a note of several words that is too long"},
+]
+
+
+def test_tables_align_numbers_and_leave_out_empty_columns(capsys):
+    print_rows(ROWS, as_json=False, title="two things")
+    assert capsys.readouterr().out.splitlines() == [
+        "two things",
+        "name       count  share  note",
+        "a          1,234   0.25  short",
+        "long-name      5         a note of several words that is too long",
+    ]
+    for empty in ([], [{}]):
+        print_rows(empty, as_json=False)
+        assert capsys.readouterr().out == ""
+
+
+def test_tables_are_folded_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "45")
+    print_rows(ROWS, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 45
+    assert "too long" in " ".join(" ".join(lines).split())
+
+
+def test_options_are_shown_as_the_command_line_takes_them():
+    assert pair("hidden", [300, 100]) == "hidden=300,100"
+    assert (pair("size", None), pair("bias", True), pair("hidden", [])) == ("size=none", "bias=true", "hidden=")
+    assert spec({"name": "core/fc", "options": {"hidden": [3], "bias": False}}) == "core/fc:hidden=3,bias=false"
+    assert spec({"name": "core/mnist", "options": {}}) == "core/mnist"
+
+
+# -- help ------------------------------------------------------------------------------------------------------------------
+
+HELP = {
+    "": ["Usage: wn [OPTIONS] COMMAND", "wn run supermask --arch conv4", "list-plugins", "check-plugin"],
+    "run": ["supermask", "Find a subnetwork of random weights by edge-popup; the weights are never trained."],
+    "analyze": ["mask-stats", "Count kept weights, density and dead units of each masked layer."],
+    "run supermask": ["Method options:", "Training options:", "Common options:", "Command options:", "wn run supermask --arch"],
+    "run train": ["Training options:", "Common options:"],
+    "analyze mask-stats": ["Usage: wn analyze mask-stats [OPTIONS] RUN...", "Command options:", "Common options:"],
+    "list-plugins": ["--json"],
+    "list": ["models|datasets|methods|analyses"],
+    "show": ["NAME_OR_RUN"],
+    "runs": ["--runs-dir"],
+    "new-plugin": ["--into"],
+    "check-plugin": ["NAME"],
+}
+
+
+@pytest.mark.parametrize(("command", "parts"), HELP.items())
+def test_help(wn, command, parts):
+    answer = wn(*command.split(), "--help")
+    assert answer.code == 0
+    assert answer.err == ""
+    assert wn(*command.split(), "-h").out == answer.out
+    whole = " ".join(answer.out.split())
+    assert all(part in whole for part in parts)
+    assert max(map(len, answer.out.splitlines())) <= 80
+    assert not re.search(r"[a-z]\.\.\.$", answer.out, re.MULTILINE)  # cut off
+    for trace in ("``", ":class:", "Raises:", "None", "\b"):
+        assert trace not in answer.out
+
+
+def test_help_of_a_command_without_words(wn):
+    for words in ([], ["run"], ["analyze"]):
+        answer = wn(*words)
+        assert answer.code == 2
+        assert answer.out == ""
+        assert answer.err == wn(*words, "--help").out
+
+
+def test_every_option_has_help(wn):
+    registry = load()
+    commands = [command for command in cli.commands.values() if not isinstance(command, click.Group)]
+    commands += [method_command(method, method.name) for method in registry.components(Method)]
+    commands += [analysis_command(analysis, analysis.name) for analysis in registry.components(Analysis)]
+    assert len(commands) >= 9
+    for command in [cli, *commands]:
+        assert command.help
+        for param in command.params:
+            assert not isinstance(param, click.Option) or param.help.endswith((".", "]")), (command.name, param.name)
+
+
+def test_help_of_options(wn):
+    text = " ".join(wn("run", "supermask", "--help").out.split())
+    for part in (
+        "--keep FLOAT Fraction of each layer's weights that is KEPT (not removed). [default: 0.5]",
+        "--scale-fan / --no-scale-fan Count only kept",
+        "--init NAME Distribution of the random weights. [kaiming_normal, kaiming_uniform,",
+        "--milestones INT,... Epochs at which the step schedule multiplies the rate by gamma. [default: none]",
+        "--optimizer sgd|adam|adamw Optimiser. [default: sgd]",
+        "--preset NAME A named set of options: paper.",
+        "--nesterov / --no-nesterov Nesterov's momentum (SGD). [default: off]",
+    ):
+        assert part in text
+    assert all(option.flag in text for option in (*options(Train), *options(Settings)))
+    required = wn("run", "demanding", "--help", "--plugin", Path(__file__).parent / "faulty_plugins" / "required.py").out
+    assert "--table PATH  A table.  [required]" in required
+
+
+# -- completion ------------------------------------------------------------------------------------------------------------
+
+
+def completed(*words, incomplete=""):
+    """What the shell offers after these words."""
+    return [item.value for item in ShellComplete(cli, {}, "wn", "_WN_COMPLETE").get_completions(list(words), incomplete)]
+
+
+def test_names_complete(site, monkeypatch, shelf, supermask_run, train_run):
+    monkeypatch.chdir(shelf.parent)
+    site.install(BAD / "good.py")
+    runs = [name_of(supermask_run), name_of(train_run)]
+    assert completed("run", incomplete="su") == ["supermask"]
+    assert completed("run") == ["train", "well", "supermask"]
+    assert completed("run", "supermask", "--arch", incomplete="con") == ["conv2", "conv4", "conv6", "conv8"]
+    assert completed("run", "supermask", "--dataset", incomplete="ci") == ["cifar10", "cifar100"]
+    assert completed("run", "supermask", "--preset") == ["paper"]
+    assert completed("run", "supermask", "--optimizer", incomplete="a") == ["adam", "adamw"]
+    assert completed("run", "supermask", "--analyze", incomplete="mask") == ["mask-stats"]
+    assert completed("run", "supermask", "--from", incomplete="super") == runs[:1]
+    assert completed("run", "supermask", incomplete="--mil") == ["--milestones"]
+    assert completed("analyze", incomplete="m") == ["mask-stats"]
+    assert completed("analyze", "mask-stats") == runs
+    assert completed("analyze", "mask-stats", runs[0], incomplete="train") == runs[1:]
+    assert completed("list", incomplete="m") == ["models", "methods"]
+    assert completed("show", incomplete="super") == ["supermask", runs[0]]
+    assert completed("check-plugin", incomplete="g") == ["good"]
+    assert completed("--plugin", str(BAD / "shadow.py"), "run", incomplete="shadow") == ["shadow/well"]
+    assert completed(incomplete="list") == ["list-plugins", "list"]
+
+
+def test_completion_in_the_shell(wn_apart):
+    """The way the shell asks, with all that a process prints."""
+    answer = wn_apart(env={"_WN_COMPLETE": "bash_complete", "COMP_WORDS": "wn run su", "COMP_CWORD": "2"})
+    assert (answer.out, answer.err) == ("plain,supermask\n", "")
+    assert "_WN_COMPLETE=bash_complete" in wn_apart(env={"_WN_COMPLETE": "bash_source"}).out

@@ -1,0 +1,65 @@
+"""Listings and help answer at once: they load no numerical library."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "numpy", "scipy", "h5py", "sklearn", "matplotlib", "triton", "pandas", "PIL", "rich")
+DRIVER = f"""
+import contextlib, io, sys
+from widenet.cli.main import guarded
+
+for words in sys.stdin.read().splitlines():
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
+        code = guarded(words.split())
+    loaded = [name for name in {HEAVY} if name in sys.modules]
+    assert code == 0 and not loaded, (words, code, loaded, said.getvalue())
+"""
+COMMANDS = """--help
+--version
+list-plugins
+list-plugins --json
+list models
+list datasets --json
+list methods
+list analyses
+show supermask
+show core --json
+show conv4
+run --help
+run supermask --help
+run train --help
+analyze --help
+analyze mask-stats --help
+runs --help
+new-plugin --help
+new-plugin fresh
+check-plugin --help
+runs --runs-dir {runs}
+runs --runs-dir {runs} --json
+show {run}
+show {run} --json"""
+
+
+def test_nothing_heavy_is_imported(supermask_run, tmp_path):
+    commands = COMMANDS.format(runs=supermask_run.parents[1], run=supermask_run)
+    done = subprocess.run([sys.executable, "-c", DRIVER], input=commands, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "module", ["widenet", "widenet.testing", "widenet.builtin.plugin", "widenet_supermask", "widenet.store"]
+)
+def test_nothing_heavy_is_imported_by(module):
+    code = f"import sys, {module}; assert not [name for name in {HEAVY} if name in sys.modules]"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_usage_errors_come_before_torch(tmp_path):
+    """A mistyped command is refused at once."""
+    code = (
+        "import sys; from widenet.cli.main import guarded; assert guarded(sys.argv[1:]) == 2; assert 'torch' not in sys.modules"
+    )
+    for words in (["run", "supermsk"], ["run", "supermask", "--keep", "2"], ["run", "supermask", "--preset", "papr"]):
+        subprocess.run([sys.executable, "-c", code, *words], check=True, cwd=tmp_path, capture_output=True)
