@@ -212,6 +212,7 @@ def test_tables_align_numbers_and_leave_out_empty_columns(capsys):
 def test_tables_are_folded_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "45")
+    monkeypatch.setenv("TERM", "dumb")  # no colours
     print_rows(ROWS, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 45
