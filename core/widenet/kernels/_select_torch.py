@@ -24,6 +24,15 @@ _SMALL = 1 << 14  # up to here kthvalue beats the histogram
 _EIGHT_TRUE = 0x0101010101010101  # eight true bools read as one integer
 
 
+class Hint:
+    """Where the last threshold lay: a first guess at the next one, from scores that have changed a little since.
+
+    A right guess saves a pass over the scores, a wrong one costs one; neither changes the result.
+    """
+
+    digit: int | None = None
+
+
 @contextmanager
 def in_order(scores: Tensor, mask: Tensor, *masked: Tensor) -> Iterator[list[Tensor]]:
     """Lend the tensors in one dimension, in the memory order of ``scores``; those that lie otherwise as copies."""
@@ -41,28 +50,89 @@ def flat(tensor: Tensor) -> Tensor:
     return line.view(INTEGERS[tensor.itemsize]) if tensor.is_floating_point() else line
 
 
-def select_torch(scores: Tensor, drop: int, mask: Tensor, *masked: Tensor) -> None:
+def select_torch(scores: Tensor, drop: int, mask: Tensor, *masked: Tensor, hint: Hint | None = None) -> None:
     """Select in PyTorch, for scores of a dtype in ``FORMATS`` and 0 < ``drop`` < n."""
     if scores.numel() <= _SMALL and scores.is_cpu:
         _select_few(scores, drop, mask, *masked)
         return
-    infinity = FORMATS[scores.dtype]
     if torch.empty_like(scores, device="meta").stride() != scores.stride():
         scores = scores.contiguous()  # it was not dense
-    bits = flat(scores)
-    value, spare = _ranked(bits, drop)
-    last = value  # the last key that equals ``value``
-    if value > infinity:
-        value, last = infinity + 1, torch.iinfo(bits.dtype).max
-        spare = drop - sum(int((keys < value).sum()) for _, keys in _keys(bits))
-    if spare:
-        scores = scores.contiguous()  # the lowest index is meant in C order
-        bits = flat(scores)
+    bits, infinity = flat(scores), FORMATS[scores.dtype]
+    shift = torch.iinfo(bits.dtype).bits - 16
     with in_order(scores, mask, *masked) as tensors:
-        tie = _tie(bits, value, infinity, spare) if spare else 0
-        if tie:
-            _apply(bits[:tie], last, *(tensor[:tie] for tensor in tensors))
-        _apply(bits[tie:], value - 1, *(tensor[tie:] for tensor in tensors))
+        members = None
+        if hint is not None and hint.digit is not None:
+            members = _sweep(bits, hint.digit, shift, drop, *tensors)
+        if members is None:
+            digit = _bin_of(_histogram(bits, 0, shift), drop)[0]
+            if digit >= infinity >> shift:  # NaNs, of which there are many, may lie in several bins: make them one
+                bits = (bits & torch.iinfo(bits.dtype).max).clamp_(max=infinity + 1)
+                digit = _bin_of(_histogram(bits, 0, shift), drop)[0]
+            elif hint is not None:
+                hint.digit = digit
+            members = _sweep(bits, digit, shift, drop, *tensors)
+        assert members is not None, "the histogram has found the bin"
+        kept = _kept(scores, *members)
+        tensors[0].index_fill_(0, kept, 1)
+        if masked:
+            out, weight = tensors[1:]
+            out.index_copy_(0, kept, weight.index_select(0, kept))
+
+
+def _sweep(bits: Tensor, digit: int, shift: int, drop: int, mask: Tensor, *masked: Tensor) -> tuple[Tensor, Tensor, int] | None:
+    """Keep what lies in the bins above ``digit`` and drop the rest; return what that bin holds, for a closer look.
+
+    That is the places (in memory order) and keys of its members and the rank of the threshold among them, or None where the
+    threshold lies in another bin.
+    """
+    most = torch.iinfo(bits.dtype).max
+    edge = torch.tensor(digit, dtype=bits.dtype, device=bits.device)
+    sign = torch.iinfo(bits.dtype).bits - 1
+    places, above = [], 0
+    for here, keys in _keys(bits):
+        torch.sub(edge, keys.bitwise_right_shift_(shift), out=keys)
+        places.append(_zeros(keys).add_(here.start))
+        kept = keys.bitwise_right_shift_(sign)  # all ones, or 0: comparing and multiplying by bools is slower
+        mask[here].copy_(kept)
+        above += int(mask[here].count_nonzero())
+        if masked:
+            out, weight = masked
+            torch.bitwise_and(weight[here], kept, out=out[here])
+    where = torch.cat(places)
+    rank = drop - (len(bits) - above - len(where))
+    return (where, bits.index_select(0, where).bitwise_and_(most), rank) if 0 <= rank < len(where) else None
+
+
+def _zeros(values: Tensor) -> Tensor:
+    """The places of the zeros; ``nonzero`` is slow, so it looks at eight bools as one integer where zeros are rare."""
+    other = values.to(torch.bool)
+    whole = len(other) // 8 * 8
+    groups = (other[:whole].view(torch.int64) != _EIGHT_TRUE).nonzero()
+    near = torch.cat(
+        [(groups * 8 + torch.arange(8, device=values.device)).flatten(), torch.arange(whole, len(other), device=values.device)]
+    )
+    return near[~other.index_select(0, near)]
+
+
+def _kept(scores: Tensor, places: Tensor, keys: Tensor, rank: int) -> Tensor:
+    """The places of the members that rank no lower than ``rank``; of equals, the lowest flat indices rank lowest."""
+    value, spare = _ranked(keys, rank)
+    kept = keys > value
+    equal = places[keys == value]
+    if spare:
+        index = _flat_index(equal, scores)
+        equal = equal[index > index.kthvalue(spare).values]
+    return torch.cat([places[kept], equal])
+
+
+def _flat_index(places: Tensor, tensor: Tensor) -> Tensor:
+    """The index in C order of elements of a dense tensor given by their places in memory."""
+    index, stride_c = torch.zeros_like(places), 1
+    for size, stride in zip(reversed(tensor.shape), reversed(tensor.stride()), strict=True):
+        if size > 1:
+            index += places // stride % size * stride_c
+        stride_c *= size
+    return index
 
 
 def _select_few(scores: Tensor, drop: int, mask: Tensor, *masked: Tensor) -> None:
@@ -141,26 +211,3 @@ def _around(bits: Tensor, low: int, shift: int) -> Tensor:
         groups = (outside[:whole].view(torch.int64) != _EIGHT_TRUE).nonzero().squeeze(1)
         found += [part[:whole].view(-1, 8).index_select(0, groups).flatten(), part[whole:]]
     return torch.cat(found).bitwise_and_(torch.iinfo(bits.dtype).max)
-
-
-def _tie(bits: Tensor, value: int, infinity: int, rank: int) -> int:
-    """Return the index of the key of this rank (from 0, by position) among those that equal ``value``."""
-    for here, keys in _keys(bits):
-        other = keys.clamp_(max=infinity + 1).sub_(value).to(torch.bool)  # `==` would be slower
-        count = len(other) - int(other.sum(dtype=torch.int32))
-        if rank < count:
-            return here.start + _bin_of(~other, rank)[0]
-        rank -= count
-    raise AssertionError("fewer equal keys than were counted")
-
-
-def _apply(bits: Tensor, limit: int, mask: Tensor, *masked: Tensor) -> None:
-    """Keep what is above ``limit``, in integers: comparing and multiplying by bools is slower."""
-    edge = torch.tensor(limit, dtype=bits.dtype, device=bits.device)
-    sign = torch.iinfo(bits.dtype).bits - 1
-    for here, keys in _keys(bits):
-        kept = torch.sub(edge, keys, out=keys).bitwise_right_shift_(sign)  # all ones, or 0
-        mask[here].copy_(kept)
-        if masked:
-            out, weight = masked
-            torch.bitwise_and(weight[here], kept, out=out[here])

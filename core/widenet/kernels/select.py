@@ -10,7 +10,9 @@ import importlib.util
 import torch
 from torch import Tensor
 
-from widenet.kernels._select_torch import FORMATS, select_torch
+from widenet.kernels._select_torch import FORMATS, Hint, select_torch
+
+__all__ = ["Hint", "topk_mask", "topk_masked"]
 
 
 @torch.no_grad()
@@ -41,7 +43,13 @@ def topk_mask(scores: Tensor, keep: float) -> Tensor:
 
 @torch.no_grad()
 def topk_masked(
-    weight: Tensor, scores: Tensor, keep: float, *, mask: Tensor | None = None, out: Tensor | None = None
+    weight: Tensor,
+    scores: Tensor,
+    keep: float,
+    *,
+    mask: Tensor | None = None,
+    out: Tensor | None = None,
+    hint: Hint | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Select by ``scores`` as :func:`topk_mask` does and apply the mask to ``weight`` in the same sweep.
 
@@ -52,7 +60,8 @@ def topk_masked(
         scores: as for :func:`topk_mask`.
         keep: as for :func:`topk_mask`.
         mask: bool buffer for the mask.
-        out: buffer of the dtype of ``weight`` for the masked weight; may be ``weight`` itself.
+        out: buffer of the dtype of ``weight`` for the masked weight, apart from it in memory.
+        hint: given again with scores that have changed a little, saves time; it changes no result.
 
     Returns:
         The mask and the masked weight: the given buffers, or new tensors strided like ``scores`` and ``weight``.
@@ -70,7 +79,7 @@ def topk_masked(
     _check_like("weight", weight, weight.dtype, scores)
     _check_like("mask", mask, torch.bool, scores)
     _check_like("out", out, weight.dtype, scores)
-    _select(scores, drop, mask, out, weight)
+    _select(scores, drop, mask, out, weight, hint=hint)
     return mask, out
 
 
@@ -96,7 +105,7 @@ def _has_triton() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
-def _select(scores: Tensor, drop: int, mask: Tensor, *masked: Tensor) -> None:
+def _select(scores: Tensor, drop: int, mask: Tensor, *masked: Tensor, hint: Hint | None = None) -> None:
     """Drop so many scores: fill the mask and, if ``masked`` is (out, weight), the masked weight."""
     if drop in (0, scores.numel()):
         mask.fill_(drop == 0)
@@ -110,4 +119,4 @@ def _select(scores: Tensor, drop: int, mask: Tensor, *masked: Tensor) -> None:
 
         select_triton(scores, drop, mask, *masked)
     else:
-        select_torch(scores, drop, mask, *masked)
+        select_torch(scores, drop, mask, *masked, hint=hint)

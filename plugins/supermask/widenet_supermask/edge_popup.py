@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from widenet.kernels.select import topk_masked
+from widenet.kernels.select import Hint, topk_masked
 from widenet.masks import Chosen
 
 
@@ -23,10 +23,11 @@ class EdgePopup(Chosen):
         super().__init__(scores)
         self.scores = nn.Parameter(scores)
         self.keep = keep
+        self.hint = Hint()
 
     def choose(self, weight: Tensor) -> None:
         """Write the mask of the current scores."""
-        topk_masked(weight, self.scores, self.keep, mask=self.mask)
+        topk_masked(weight, self.scores, self.keep, mask=self.mask, hint=self.hint)
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weight with all but the kept entries zero."""
@@ -42,7 +43,7 @@ class _Popup(torch.autograd.Function):
         if not chosen.stale():
             return weight * chosen.mask
         # One sweep over the scores gives the mask and the product.
-        _, masked = topk_masked(weight, scores, chosen.keep, mask=chosen.mask)
+        _, masked = topk_masked(weight, scores, chosen.keep, mask=chosen.mask, hint=chosen.hint)
         chosen.chosen()
         return masked
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from score_cases import FLOATS, KINDS, LAYOUTS, lay_out, numbers, reference, same_bits
 
 from widenet.kernels import _select_torch, select
-from widenet.kernels.select import topk_mask, topk_masked
+from widenet.kernels.select import Hint, topk_mask, topk_masked
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "supermask"
 RECORD = json.loads((GOLDEN / "a_getsubnet.json").read_text())
@@ -159,8 +159,32 @@ def test_buffers_are_filled_in_place(kind, pieces):
     assert topk_masked(weight, scores, 0.4, mask=mask, out=out) == (mask, out)
     assert torch.equal(mask, wanted[0])
     assert same_bits(out, wanted[1])
-    assert topk_masked(weight, scores, 0.4, out=weight)[1] is weight
-    assert same_bits(weight, wanted[1])
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hint_changes_no_result(kind, layout, dtype, pieces):
+    scores = lay_out(numbers(kind, (8, 4, 3, 3)).to(dtype), layout)
+    weight = numbers("special", (8, 4, 3, 3), 1)
+    hint = Hint()
+    for keep in (0.4, 0.4, 0.41, 0.9, 0.01, 0.4):  # right guesses and wrong ones
+        mask, out = topk_masked(weight, scores, keep, hint=hint)
+        plain = topk_masked(weight, scores, keep)
+        assert torch.equal(mask, plain[0])
+        assert same_bits(out, plain[1])
+        assert torch.equal(mask, reference(scores, keep))
+
+
+def test_a_hint_follows_moving_scores():
+    scores, weight = numbers("normal", (60_000,)), torch.ones(60_000)
+    hint, digits = Hint(), set()
+    for _ in range(8):
+        mask, _ = topk_masked(weight, scores, 0.3, hint=hint)
+        assert torch.equal(mask, reference(scores, 0.3))
+        digits.add(hint.digit)
+        scores *= 0.997
+    assert 1 < len(digits) < 8
 
 
 def test_keeps_no_graph():
