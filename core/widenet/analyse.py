@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from widenet.components import Component, Settings
+from widenet.errors import WnError
 from widenet.execute import now, outcome, versions
 from widenet.files import read_json, whole, write_json
 from widenet.options import canonical, changed, effective
@@ -54,8 +55,11 @@ def analyse(
 
 def _done(out: Path, version: Row) -> list[Row] | None:
     """The rows computed earlier for this version of the run, or None."""
-    done = read_json(out / "run.json") if (out / "run.json").exists() else {}
-    return read_json(out / "result.json") if done.get("status") == "finished" and done.get("of") == version else None
+    try:
+        done = read_json(out / "run.json")
+        return read_json(out / "result.json") if done["status"] == "finished" and done["of"] == version else None
+    except (WnError, KeyError, TypeError):
+        return None  # none yet, or damaged: computed anew
 
 
 def _open(registry: Registry, run: Run, settings: Settings) -> tuple[Any, Any, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import attrs
-from attrs.validators import and_, ge, gt, lt, optional
+from attrs.validators import and_, deep_iterable, ge, gt, lt, optional
 
 NAME = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
 FLAGS = ("analyze", "config", "dry_run", "fresh", "from", "help", "json", "parent", "plugin", "preset", "quiet", "runs")
@@ -28,8 +28,8 @@ def opt(
 ) -> Any:
     """One option: an attrs field that carries its help text.
 
-    Without a default the option is required. ``also`` names other spellings of the same option, each with the function that
-    turns its value into this option's, as in ``also={"sparsity": lambda s: 1 - s}``; a docstring of it serves as its help.
+    Without a default the option is required. ``also`` names other spellings of the same option, each with the function that turns
+    its value into this option's, as in ``also={"sparsity": one_minus}``; the function's docstring is that spelling's help.
     """
     return attrs.field(default=default, validator=validator, metadata={"help": help, "also": dict(also or {})})
 
@@ -51,20 +51,28 @@ class Train:
     nesterov: bool = opt(False, "Nesterov's momentum (SGD).")
     weight_decay: float = opt(5e-4, "L2 penalty (decoupled in adamw).", validator=ge(0))
     schedule: Literal["cosine", "constant", "step"] = opt("cosine", "Learning rate over the epochs.")
-    milestones: tuple[int, ...] = opt((), "Epochs at which the step schedule multiplies the rate by gamma.")
+    milestones: tuple[int, ...] = opt(
+        (), "Epochs after which the step schedule multiplies the rate by gamma.", validator=deep_iterable(ge(1))
+    )
     gamma: float = opt(0.1, "Factor of the step schedule.", validator=gt(0))
     warmup: int = opt(0, "Epochs of linear warm-up.", validator=ge(0))
     label_smoothing: float = opt(0.0, "Smoothing of the targets.", validator=and_(ge(0), lt(1)))
-    amp: bool = opt(False, "bfloat16 autocast: faster, results differ in the last digits.")
+    amp: bool = opt(False, "bfloat16 autocast: faster, results differ slightly.")
     compile: bool = opt(False, "torch.compile the network: slow to start, pays on GPUs.")
     deterministic: bool = opt(False, "Refuse operations that are not reproducible.")
     eval_every: int = opt(1, "Epochs between evaluations; the last epoch is always evaluated.", validator=ge(1))
     save_every: int = opt(0, "Epochs between saved weights and masks; 0 keeps the final ones only.", validator=ge(0))
 
+    def __attrs_post_init__(self) -> None:
+        if (self.schedule == "step") != bool(self.milestones):
+            raise ValueError("schedule step and milestones go together; give both or neither")
+        if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
+            raise ValueError("nesterov needs optimizer sgd and a momentum above 0")
+
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """Options every command that touches a run shares. Only arch and dataset (with their options) decide a run's results."""
+    """Options every command that touches a run shares. Of these only arch, dataset and seed decide a run's results."""
 
     arch: str = opt("conv4", "Network, as NAME or NAME:key=value,key=value.")
     dataset: str = opt("digits", "Data, as NAME or NAME:key=value,key=value.")
@@ -73,7 +81,7 @@ class Settings:
     runs_dir: Path = opt(Path("runs"), "Folder of results.")
     device: str = opt("auto", "cpu, cuda, cuda:1, mps; auto takes a GPU if there is one.")
     workers: int = opt(4, "Processes that load large images.", validator=ge(0))
-    threads: int | None = opt(None, "CPU threads; all cores if not given.", validator=optional(ge(1)))
+    threads: int | None = opt(None, "CPU threads; none given takes all cores.", validator=optional(ge(1)))
 
 
 @attrs.frozen

@@ -76,7 +76,7 @@ class Plan:
                 for name, value in effective(self.config).items()
             },
             "seed": self.settings.seed,
-            "parents": [str(self.parent.name)] if self.parent else [],
+            "parents": [self.parent.name] if self.parent else [],
             "status": "new",
             "started": now(),
             "host": platform.node(),
@@ -191,9 +191,11 @@ def _work(plan: Plan, run: Run, net: Any, data: Any, device: Any, environment: d
     run.save()
     run.seed_everything("method")
     result = dict(plan.method.function(run, net, data, plan.config) or {})
-    run.save_weights("final", plain_state(net))
+    # Weights last: where they are, the masks are too.
     if found := masks(net):
         run.save_masks("final", found)
+    run.save_weights("final", plain_state(net))
+    if found:
         result.setdefault("kept", sum(int(m.sum()) for m in found.values()) / sum(m.numel() for m in found.values()))
     tested = [line["test/accuracy"] for line in run.metrics() if line.get("test/accuracy") is not None]
     run.record["result"] = jsonable({**({"test_accuracy": tested[-1]} if tested else {}), **result})

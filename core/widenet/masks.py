@@ -1,6 +1,7 @@
 """Masks: a module attached to a weight by ``torch.nn.utils.parametrize``, with an attribute ``mask`` of the weight's shape.
 
-Whatever attaches such a module, anything can read it: :func:`attach`, :func:`masks` and :func:`density` are all there is.
+Whatever attaches such a module, anything can read it; :func:`attach`, :func:`masks` and :func:`density` are all that most code
+needs.
 """
 
 from __future__ import annotations

@@ -62,8 +62,9 @@ def failure(component: Component, error: BaseException, where: str) -> WnError:
     if isinstance(error, OSError) and error.errno in FULL:
         return explain(error, Path(error.filename or "a file"))
     # By name: torch, whose class it is, may not be loaded.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return WnError(f"{component.full_name} is out of memory ({reason}); lower --batch-size or choose a smaller network")
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in reason:
+        smaller = "lower --batch-size or choose a smaller network or data set"
+        return WnError(f"{component.full_name} is out of memory ({reason}); {smaller}")
     plugin = component.plugin
     return WnError(f"{component.full_name} failed ({reason}): a bug, please tell the authors of plugin {plugin}; {where}")
 
@@ -93,7 +94,7 @@ def check_final(run: Run) -> None:
     Raises:
         UsageError: it is not finished.
     """
-    if "shape" not in run.record or not (run.path / "weights" / "final.pt").is_file():
+    if run.record["status"] != "finished" or not (run.path / "weights" / "final.pt").is_file():
         again = f"wn {' '.join(run.record['argv'])}"
         raise UsageError(f"{run.name} is not finished, it has no final weights yet; run it to its end first: {again}")
 

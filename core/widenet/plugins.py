@@ -86,9 +86,9 @@ class Registry:
     manager: pluggy.PluginManager = attrs.field(factory=lambda: pluggy.PluginManager(GROUP))
 
     def components(self, kind: type[Component]) -> list[Component]:
-        """Every usable component of a kind, by full name."""
+        """Every usable component of a kind: core's first, then by plugin, each in the order it yields them."""
         usable = [c for p in self.plugins.values() if not p.error for c in p.components if isinstance(c, kind)]
-        return sorted(usable, key=lambda component: (component.plugin != "core", component.full_name))
+        return sorted(usable, key=lambda component: (component.plugin != "core", component.plugin))
 
     def shown(self, component: Component) -> str:
         """The name a user types: the bare one where it is unique."""

@@ -121,6 +121,33 @@ def test_a_last_batch_of_one_does_not_break_batch_norm(run, data):
         pass
 
 
+def test_batches_of_one_train(run, data):
+    net = linear()
+    before = net.weight.clone()
+    *_, last = fit(run, net, data, Train(epochs=1, batch_size=1, lr=0.01))
+    assert last.values["step"] == 50
+    assert last.values["train/loss"] > 0
+    assert not torch.equal(net.weight, before)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"schedule": "step"}, {"milestones": (2,)}, {"nesterov": True, "momentum": 0.0}, {"nesterov": True, "optimizer": "adam"}],
+)
+def test_options_that_would_do_nothing_are_refused(options):
+    with pytest.raises(ValueError, match=r"together|nesterov needs"):
+        Train(**options)
+
+
+def test_second_loop_keeps_its_own_weights(run, data):
+    net = linear()
+    for _ in range(2):
+        for _ in fit(run, net, data, Train(epochs=1, save_every=1)):
+            pass
+    names = ["epoch-0001.pt", "init.pt", "loop-1-epoch-0001.pt", "loop-1-init.pt"]
+    assert sorted(path.name for path in (run.path / "weights").iterdir()) == names
+
+
 def test_loss_not_finite_names_the_step_and_keeps_the_last_good_state(run, data):
     net = linear()
     calls = []

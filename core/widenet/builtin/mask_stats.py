@@ -1,4 +1,4 @@
-"""Statistics of masks, read from a run's files alone."""
+"""Statistics of a run's masks."""
 
 from __future__ import annotations
 

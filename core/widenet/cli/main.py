@@ -78,10 +78,9 @@ def hoist(argv: list[str]) -> list[str]:
     return front + rest
 
 
-def main(argv: list[str] | None = None) -> None:
+def main() -> None:
     """Run ``wn`` and exit with its code (see the README's table)."""
-    words = sys.argv[1:] if argv is None else argv
-    sys.exit(guarded(words))
+    sys.exit(guarded(sys.argv[1:]))
 
 
 def guarded(words: list[str]) -> int:

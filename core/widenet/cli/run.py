@@ -56,9 +56,9 @@ def method_command(method: Component, name: str) -> click.Command:
             help="Then carry out this analysis; repeatable.",
             shell_complete=completion.component(Analysis),
         ),
-        Sectioned(["--dry-run"], is_flag=True, help="Show options, folder and sizes; do nothing."),
+        Sectioned(["--dry-run"], is_flag=True, help="Show options, folder and sizes; run nothing."),
         Sectioned(["--fresh"], is_flag=True, help="Start anew; an earlier run of the same options is moved aside."),
-        Sectioned(["--quiet", "-q"], is_flag=True, help="No progress."),
+        Sectioned(["--quiet", "-q"], is_flag=True, help="Print the result only."),
         Sectioned(["--json"], is_flag=True, help="The result as JSON."),
     ]
     own = click_options(method.config, lambda name: "Training" if name in training else "Method")
@@ -87,7 +87,8 @@ def _run(registry: Registry, method: Component, given: dict[str, Any]) -> None:
     if flags["dry_run"]:
         summary.dry_run(plan, flags["json"])
         return
-    with reporter(flags["quiet"]) as ears, said(plan.path):
+    # What a method prints must not mix with the result on stdout.
+    with reporter(flags["quiet"]) as ears, said(plan.path), contextlib.redirect_stdout(sys.stderr):
         done, new = carry_out(plan, ears, flags["fresh"])
     if not new and not flags["quiet"]:
         click.echo(f"already finished; --fresh would run it anew: {done.path}", err=True)

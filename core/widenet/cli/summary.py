@@ -25,9 +25,9 @@ def finished(run: Run) -> None:
         ]
         print_rows(rows, as_json=False)
     click.echo(f"results: {run.path}")
-    follow = [f"wn show {run.path}"]
+    follow = [f"wn show {shlex.quote(str(run.path))}"]
     if run.has_masks():
-        follow.insert(0, f"wn analyze mask-stats {run.path}")
+        follow.insert(0, f"wn analyze mask-stats {shlex.quote(str(run.path))}")
     follow.append(f"wn {shlex.join(next_seed(run.record['argv'], run.seed + 1))}")
     click.echo("next:    " + "\n         ".join(follow))
 
@@ -78,8 +78,8 @@ def dry_run(plan: Any, as_json: bool) -> None:
         "test": len(data.test),
         "device": str(device),
         "parameters": parameters,
-        # Weights once among the results; weights, gradients' momentum and scores at most in the checkpoint.
-        "bytes_on_disk": 4 * parameters * 4,
+        # Weights among the results; weights and the optimiser's momentum in the checkpoint; scores, where a method has them.
+        "bytes_about": 4 * parameters * 4,
     }
     if as_json:
         print_json(content)

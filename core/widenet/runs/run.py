@@ -124,6 +124,11 @@ class Run:
         except (OSError, ValueError) as error:
             raise WnError(f"{path} is damaged ({error}); start the run anew with --fresh") from error
 
+    def lines(self) -> int:
+        """How many whole lines ``metrics.jsonl`` has."""
+        path = self.path / "metrics.jsonl"
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
     def rewind(self, lines: int) -> None:
         """Keep the first ``lines`` lines of the metrics: what a checkpoint covers."""
         path = self.path / "metrics.jsonl"

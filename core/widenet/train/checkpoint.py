@@ -37,7 +37,7 @@ def save(run: Run, fit: int, epoch: int, net: nn.Module, optimiser: torch.optim.
         "epoch": epoch,
         "net": net.state_dict(),
         "optimiser": optimiser.state_dict(),
-        "lines": len(run.metrics()),
+        "lines": run.lines(),
         "random": _random_state(),
     }
     newest = _newest(run)

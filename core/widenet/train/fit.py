@@ -39,7 +39,7 @@ def fit(
 
     The state is saved after the caller's lines for the epoch have run. Started on a run that was cut short, it continues after
     the last saved epoch; on the CPU the result is bit-identical to that of an unbroken run, given equal threads. All state
-    must live in parameters and buffers. Every epoch draws from its own random streams.
+    must live in parameters and buffers. Every epoch draws from its own random streams. A last batch of one image is left out.
 
     Args:
         run: receives metrics, checkpoints, and weights and masks every ``save_every`` epochs.
@@ -63,8 +63,9 @@ def fit(
     done = _resume(run, loop, net, steps)
     if 0 < done < config.epochs:
         run.say(f"continuing after epoch {done} of {config.epochs}")
+    prefix = f"loop-{loop}-" if loop else ""
     if done == 0 and config.save_every:
-        _keep(run, "init", net)
+        _keep(run, f"{prefix}init", net)
     forward = torch.compile(net) if config.compile else net
     for number in range(done + 1, config.epochs + 1):
         began = time.perf_counter()
@@ -73,7 +74,7 @@ def fit(
         rate = learning_rate(config, number)
         for group in steps.param_groups:
             group["lr"] = rate
-        values: dict[str, Any] = {"epoch": number, "lr": rate}
+        values: dict[str, Any] = {"epoch": number, "step": number * -(-len(data.train) // config.batch_size), "lr": rate}
         values |= _train(run, loop, number, net, forward, data.train, config, criterion, steps)
         if number % config.eval_every == 0 or number == config.epochs:
             for name in ("val", "test"):
@@ -85,7 +86,7 @@ def fit(
         run.reporter.epoch(number, config.epochs, values)
         yield Epoch(number, values)
         if config.save_every and number % config.save_every == 0:
-            _keep(run, f"epoch-{number:04d}", net)
+            _keep(run, f"{prefix}epoch-{number:04d}", net)
         checkpoint.save(run, loop, number, net, steps)
 
 
@@ -117,8 +118,8 @@ def _train(
     correct = torch.zeros((), dtype=torch.int64, device=device)
     seen, glance = 0, time.perf_counter() + GLANCE
     for step, (x, y) in enumerate(split.batches(config.batch_size, run.generator("order", loop, number))):
-        if len(y) == 1 and count > 1:
-            continue  # batch norm has no statistics of one sample
+        if len(y) == 1 < config.batch_size and count > 1:
+            continue  # a last batch of one: batch norm has no statistics of one sample
         if config.compile:
             refresh(net)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):

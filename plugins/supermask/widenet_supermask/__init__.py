@@ -40,14 +40,25 @@ class Supermask(Train):
         also={"sparsity": one_minus},
     )
     init: Initialiser = opt("signed_constant", "Distribution of the random weights.")
-    fan: Literal["fan_in", "fan_out"] = opt("fan_in", "Fan that sets the scale of the kaiming and constant weights.")
-    scale_fan: bool = opt(False, "Count only kept weights in the fan, so that masking does not shrink activations.")
+    fan: Literal["fan_in", "fan_out"] = opt("fan_in", "Fan that sets the scale of kaiming and (un)signed constant weights.")
+    scale_fan: bool = opt(
+        False,
+        "Count only kept weights in the fan (kaiming_normal and (un)signed constants), so that masking shrinks no activations.",
+    )
     epochs: int = opt(20, "Passes over the training images.", validator=ge(1))
     batch_size: int = opt(64, "Images per optimiser step.", validator=ge(1))
     lr: float = opt(0.2, "Peak learning rate of the scores.", validator=gt(0))
 
 
-PAPER = {"epochs": 100, "batch_size": 128, "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "schedule": "cosine"}
+PAPER = {
+    "epochs": 100,
+    "batch_size": 128,
+    "lr": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 1e-4,
+    "schedule": "cosine",
+    "init": "signed_constant",
+}
 """The recipe for CIFAR-10 in the paper's code."""
 
 
@@ -65,4 +76,4 @@ def supermask(run: Any, net: Any, data: Any, config: Supermask) -> dict[str, Any
 @hookimpl
 def methods() -> Iterable[Method]:
     """``wn run supermask``."""
-    yield Method("supermask", supermask, Supermask, presets={"paper": {**PAPER, "init": "signed_constant"}})
+    yield Method("supermask", supermask, Supermask, presets={"paper": PAPER})

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from widenet.masks import Fixed, attach, layers, masks, original
+from widenet.masks import Fixed, attach, layers, masks, modules, original
 from widenet.train import evaluate, fit
 from widenet_supermask import Supermask
 from widenet_supermask.edge_popup import EdgePopup
@@ -21,7 +21,8 @@ DRAWS = 3
 def find_mask(run: Any, net: nn.Module, data: Any, config: Supermask) -> dict[str, Any]:
     """Carry out edge-popup; returns the accuracies to compare the mask's with (fractions)."""
     net.requires_grad_(False)
-    randomise(run, net, config)
+    if not run.record["parents"]:
+        randomise(run, net, config)
 
     def popup(name: str, weight: Tensor) -> EdgePopup:
         scores = initial_scores(weight.shape, run.generator("scores", name))
@@ -31,7 +32,7 @@ def find_mask(run: Any, net: nn.Module, data: Any, config: Supermask) -> dict[st
     for _ in fit(run, net, data, config):
         pass
     run.save_arrays("scores", {name: module.scores for name, module in scored(net).items()})
-    return compare(run, net, data)
+    return compare(run, net, data, config)
 
 
 def randomise(run: Any, net: nn.Module, config: Supermask) -> None:
@@ -46,19 +47,18 @@ def randomise(run: Any, net: nn.Module, config: Supermask) -> None:
 
 def scored(net: nn.Module) -> dict[str, Any]:
     """Module path -> its mask module with scores."""
-    from widenet.masks import modules
-
     return {name: module for name, module in modules(net).items() if isinstance(module, EdgePopup)}
 
 
-def compare(run: Any, net: nn.Module, data: Any) -> dict[str, Any]:
+def compare(run: Any, net: nn.Module, data: Any, config: Supermask) -> dict[str, Any]:
     """Test accuracy of the same random weights without a mask, and under random masks that keep as many in each layer."""
     found = masks(net)
     twin = copy.deepcopy(net)
 
     def accuracy(make: Any) -> float:
         attach(twin, lambda name, weight: Fixed(make(name, weight)))
-        return evaluate(twin, data.test)["accuracy"]
+        recalibrate(twin, data, config)
+        return evaluate(twin, data.test, amp=config.amp)["accuracy"]
 
     def shuffled(draw: int) -> Any:
         def make(name: str, weight: Tensor) -> Tensor:
@@ -69,4 +69,19 @@ def compare(run: Any, net: nn.Module, data: Any) -> dict[str, Any]:
 
     unmasked = accuracy(lambda _, weight: torch.ones_like(weight, dtype=torch.bool))
     chance = sum(accuracy(shuffled(draw)) for draw in range(DRAWS)) / DRAWS
-    return {"weights": "random, never trained", "unmasked_accuracy": unmasked, "random_mask_accuracy": chance}
+    weights = f"of {run.record['parents'][0]}, not trained here" if run.record["parents"] else "random, never trained"
+    return {"weights": weights, "unmasked_accuracy": unmasked, "random_mask_accuracy": chance}
+
+
+@torch.no_grad()
+def recalibrate(net: nn.Module, data: Any, config: Supermask) -> None:
+    """Let batch norm, if there is any, see the training images once: its statistics were learned under another mask."""
+    norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    for module in norms:
+        module.reset_running_stats()
+        module.momentum = None  # the plain mean over batches
+    if norms:
+        net.train()
+        for x, _ in data.train.batches(config.batch_size):
+            if len(x) > 1:
+                net(x)

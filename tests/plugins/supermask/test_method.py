@@ -61,7 +61,7 @@ def test_scaled_weights_are_larger(wn, tmp_path):
         assert ratio.item() == pytest.approx(2)
 
 
-def test_starting_from_another_run_masks_its_network_anew(wn, tmp_path):
+def test_starting_from_another_run_masks_its_weights_anew(wn, tmp_path):
     first = finished(wn, tmp_path)
     words = ("--from", first.name, "--keep", "0.8", "--epochs", "1", "--threads", "1", "--quiet", "--json")
     answer = wn("run", "supermask", *words)
@@ -69,6 +69,8 @@ def test_starting_from_another_run_masks_its_network_anew(wn, tmp_path):
     second = Run.open(tmp_path / answer.json["run"])
     assert second.record["arch"] == first.record["arch"]
     assert second.record["parents"] == [first.name]
+    assert all(torch.equal(weight, second.weights()[name]) for name, weight in first.weights().items())
+    assert first.name in second.record["result"]["weights"]
     assert second.record["result"]["kept"] == pytest.approx(0.8, abs=0.01)
 
 

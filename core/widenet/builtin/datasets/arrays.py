@@ -48,15 +48,15 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise UsageError(f"no file {path}; give the path of an .npz file")
     if not zipfile.is_zipfile(path):
         raise UsageError(f"{path} is not an .npz file, or not a whole one; write it with numpy.savez")
-    with np.load(path, allow_pickle=False) as file:
-        if missing := [key for key in KEYS if key not in file]:
-            raise UsageError(f"{path} lacks {', '.join(missing)}; it must hold {', '.join(KEYS)}")
-        try:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if missing := [key for key in KEYS if key not in file]:
+                raise UsageError(f"{path} lacks {', '.join(missing)}; it must hold {', '.join(KEYS)}")
             return {key: np.asarray(file[key]) for key in KEYS}
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            if "allow_pickle" in str(error):
-                raise UsageError(f"{path} holds Python objects, which could run code; store plain numbers") from None
-            raise UsageError(f"{path} is damaged ({error}); write it again with numpy.savez") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if "allow_pickle" in str(error):
+            raise UsageError(f"{path} holds Python objects, which could run code; store plain numbers") from None
+        raise UsageError(f"{path} is damaged ({error}); write it again with numpy.savez") from None
 
 
 def _inputs(key: str, arrays: dict[str, np.ndarray]) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from attrs.validators import deep_iterable, ge, gt
+from attrs.validators import and_, deep_iterable, ge, gt, le
 
 from widenet.components import Model, opt
 from widenet.errors import UsageError
@@ -30,7 +30,7 @@ IMAGENET = (
 class ConvOptions:
     """Options of conv2, conv4, conv6 and conv8."""
 
-    width: float = opt(1.0, "Factor on the channels and the hidden classifier widths.", validator=gt(0))
+    width: float = opt(1.0, "Factor on the channels and the hidden classifier widths.", validator=and_(gt(0), le(100)))
     bias: bool = opt(False, "Give convolutions and linear layers a bias.")
 
 
@@ -46,7 +46,7 @@ class FcOptions:
 class ThinResNetOptions:
     """Options of resnet20, resnet32, resnet44 and resnet56."""
 
-    width: float = opt(1.0, "Factor on the channels.", validator=gt(0))
+    width: float = opt(1.0, "Factor on the channels.", validator=and_(gt(0), le(100)))
 
 
 @attrs.frozen(kw_only=True)
