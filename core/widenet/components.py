@@ -28,8 +28,8 @@ def opt(
 ) -> Any:
     """One option: an attrs field that carries its help text.
 
-    Without a default the option is required. ``also`` names other spellings of the same option, each with the function that turns
-    its value into this option's, as in ``also={"sparsity": one_minus}``; the function's docstring is that spelling's help.
+    Without a default the option is required. ``also`` names other spellings of the same option, each with the function that
+    turns its value into this option's, as in ``also={"sparsity": one_minus}``; the function's docstring is its help.
     """
     return attrs.field(default=default, validator=validator, metadata={"help": help, "also": dict(also or {})})
 

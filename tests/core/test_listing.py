@@ -284,7 +284,7 @@ def test_help_of_options(wn):
         "--keep FLOAT Fraction of each layer's weights that is KEPT (not removed). [default: 0.5]",
         "--scale-fan / --no-scale-fan Count only kept",
         "--init NAME Distribution of the random weights. [kaiming_normal, kaiming_uniform,",
-        "--milestones INT,... Epochs at which the step schedule multiplies the rate by gamma. [default: none]",
+        "--milestones INT,... Epochs after which the step schedule multiplies the rate by gamma. [default: none]",
         "--optimizer sgd|adam|adamw Optimiser. [default: sgd]",
         "--preset NAME A named set of options: paper.",
         "--nesterov / --no-nesterov Nesterov's momentum (SGD). [default: off]",
