@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import attrs
 import hypothesis
 import pytest
+from answers import Answer
 
 hypothesis.settings.register_profile("busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("busy machine")
@@ -23,27 +22,6 @@ hypothesis.settings.load_profile("busy machine")
 os.environ["OMP_NUM_THREADS"] = "1"
 for switch in ("WN_PLUGINS", "WN_STRICT"):
     os.environ.pop(switch, None)
-
-
-@attrs.frozen
-class Answer:
-    """What ``wn`` left: exit code and words."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def line(self) -> str:
-        """The one line that says what is wrong."""
-        lines = [line for line in self.err.splitlines() if line.startswith("wn: ")]
-        assert len(lines) == 1, self.err
-        assert "Traceback" not in self.err, self.err
-        return lines[0].removeprefix("wn: ")
 
 
 def here(*words: Any, cwd: Path) -> Answer:

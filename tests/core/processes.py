@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
+from answers import Answer
 
 PRELOADED = (
     *("pytest", "torch", "torch._dynamo", "h5py", "filelock"),
@@ -31,23 +32,6 @@ HELD = "held"
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(list(PRELOADED))
-
-
-@attrs.frozen
-class Answer:
-    """What a process left: exit code (minus the signal's number where one killed it) and its words."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def line(self) -> str:
-        """The one line on stderr that starts with ``wn:``."""
-        lines = [line for line in self.err.splitlines() if line.startswith("wn: ")]
-        assert len(lines) == 1, self.err
-        assert "Traceback" not in self.err + self.out, self.err
-        return lines[0]
 
 
 @attrs.define
@@ -89,6 +73,12 @@ def fork(words: Sequence[str], cwd: Path, *points: str) -> Answer:
     """Run ``wn`` to its end."""
     with started(words, cwd, *points) as running:
         return running.wait()
+
+
+def run_path(cwd: Path) -> Path:
+    """The only run made in the folder ``cwd``."""
+    (path,) = Path(cwd).glob("runs/*/seed-*")
+    return path
 
 
 def wait_for(path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from alike import differences
-from processes import fork
+from processes import fork, run_path
 
 from widenet.errors import WnError
 from widenet.runs import Run
@@ -23,28 +23,6 @@ STEPS = 4
 TRAIN = ["run", "train", "--arch", "fc:hidden=8", *TINY, "--epochs", "3"]
 SUPERMASK = ["run", "supermask", "--arch", "fc:hidden=8", *TINY, "--epochs", "2"]
 WIDE = ["run", "train", "--arch", "fc:hidden=200", *TINY, "--epochs", "4", "--save-every", "1"]
-
-
-def run_path(cwd):
-    (path,) = Path(cwd).glob("runs/*/seed-*")
-    return path
-
-
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
-    """The finished run of a command that nothing disturbed."""
-    made = {}
-
-    def make(words):
-        key = " ".join(words)
-        if key not in made:
-            cwd = tmp_path_factory.mktemp("unbroken")
-            answer = fork(words, cwd)
-            assert answer.code == 0, answer.err
-            made[key] = run_path(cwd)
-        return made[key]
-
-    return make
 
 
 def resumes(words, cwd, unbroken):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from alike import differences, timeless
-from processes import HELD, fork, started, wait_for
+from processes import HELD, fork, run_path, started, wait_for
 
 from widenet.runs import Run
 
@@ -68,25 +68,10 @@ LATE = [
 ]
 
 
-def run_path(cwd):
-    (path,) = Path(cwd).glob("runs/*/seed-*")
-    return path
-
-
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
+def unbroken(unbroken):
     """The finished run of a method that nothing disturbed."""
-    made = {}
-
-    def make(name):
-        if name not in made:
-            cwd = tmp_path_factory.mktemp("unbroken")
-            answer = fork(["run", *METHODS[name]], cwd)
-            assert answer.code == 0, answer.err
-            made[name] = run_path(cwd)
-        return made[name]
-
-    return make
+    return lambda name: unbroken(["run", *METHODS[name]])
 
 
 def strike(words, cwd, points):
@@ -171,7 +156,7 @@ def test_a_signal_stops_the_run_and_says_how_to_go_on(what, code, status, said, 
     words = ["run", *METHODS["train"]]
     answer = fork(words, tmp_path, f"{where}:{what}")
     assert answer.code == code
-    assert answer.line.startswith(said)
+    assert f"wn: {answer.line}".startswith(said)
     assert answer.line.endswith(f"wn {' '.join(words)}")
     path = run_path(tmp_path)
     assert Run.open(path).record["status"] == status
@@ -187,7 +172,7 @@ def test_the_command_to_go_on_does_not_start_anew(what, code, unbroken, tmp_path
     answer = fork([*words, "--fresh"], tmp_path, f"saved:1:{what}")
     assert answer.code == code
     assert answer.line.endswith(f"to continue: wn {' '.join(words)}")
-    assert answer.err == f"{answer.line}\n"
+    assert answer.err == f"wn: {answer.line}\n"
     assert fork(words, tmp_path).code == 0
     assert not differences(unbroken("train"), run_path(tmp_path))
 

@@ -1,25 +1,19 @@
-"""Run folders: what is written, found, listed and printed."""
+"""Run folders: what is written, found, listed and locked."""
 
 import json
 import math
 import os
-import shutil
 import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from processes import fork
 
 from widenet.errors import UsageError, WnError
 from widenet.runs import Run, find, flat, jsonable, listing, locked, set_aside, writing
 from widenet.runs.lock import check_free
 
-WILD = Path(__file__).with_name("wild.py")
-TINY = ["--dataset", "tiny", "--threads", "1", "--batch-size", "64"]
-SUPERMASK = ["run", "supermask", "--arch", "fc:hidden=8", *TINY, "--epochs", "1"]
-TRAIN = ["run", "train", "--arch", "fc:hidden=8", *TINY, "--epochs", "1"]
 RECORD = {"schema": 1, "component": "core/train", "arch": {"name": "core/fc", "options": {}}, "argv": ["run", "train"]}
 RECORD |= {"dataset": {"name": "core/tiny", "options": {}}, "options": {}, "result": {}, "seed": 0, "status": "finished"}
 
@@ -233,193 +227,3 @@ def test_a_failure_inside_lets_go(tmp_path):
     with pytest.raises(KeyError), writing(tmp_path / "seed-0"):
         raise KeyError
     assert not locked(tmp_path / "seed-0")
-
-
-# -- what the command line prints --------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    """A folder with a finished supermask; only to be copied."""
-    cwd = tmp_path_factory.mktemp("template")
-    assert fork(SUPERMASK, cwd).code == 0
-    return cwd / "runs"
-
-
-@pytest.fixture
-def done(template, tmp_path):
-    """A finished supermask in ``runs``."""
-    shutil.copytree(template, tmp_path / "runs")
-    (path,) = (tmp_path / "runs").glob("*/seed-0")
-    return path
-
-
-def test_the_summary_of_a_supermask_says_what_it_is_worth(wn):
-    answer = wn(*SUPERMASK)
-    assert answer.code == 0
-    for words in ("test accuracy", "unmasked accuracy", "random mask accuracy", "layer", "kept", "linear.0", "linear.2"):
-        assert words in answer.out
-    assert "50.00%" in answer.out
-    (path,) = [line.split()[1] for line in answer.out.splitlines() if line.startswith("results:")]
-    assert f"wn analyze mask-stats {path}" in answer.out
-    assert f"wn show {path}" in answer.out
-    assert f"wn {' '.join(SUPERMASK)} --seed 1" in answer.out
-    assert "random, never trained" in answer.out
-    assert "epoch 1/1" in answer.err
-
-
-def test_every_command_named_as_next_works(done, wn):
-    out = wn(*SUPERMASK).out
-    commands = out[out.index("next:") + 5 :].split("wn ")[1:]
-    assert len(commands) == 3
-    for command in commands:
-        assert wn(*command.split()).code == 0
-
-
-def test_the_next_command_is_quoted_for_the_shell(wn, tmp_path):
-    (tmp_path / "my options.toml").write_text("epochs = 1")
-    answer = wn("run", "train", "--arch", "fc:hidden=8", *TINY, "--config", "my options.toml")
-    assert "--config 'my options.toml' --seed 1" in answer.out
-
-
-@pytest.mark.parametrize("given", [["--seed", "4"], ["--seed=4"], ["--seed", "1", "--fresh", "--seed", "4"]])
-def test_the_next_command_has_one_seed(given, wn):
-    answer = wn(*TRAIN[:2], *given, *TRAIN[2:])
-    assert answer.out.splitlines()[-1].strip() == f"wn {' '.join(TRAIN)} --seed 5"
-
-
-@pytest.mark.parametrize("words", [SUPERMASK, TRAIN])
-def test_quiet_says_nothing_on_stderr(words, wn):
-    answer = wn(*words, "--quiet")
-    assert answer.code == 0
-    assert answer.err == ""
-
-
-@pytest.mark.parametrize("words", [SUPERMASK, TRAIN])
-def test_json_is_the_record(words, wn, tmp_path):
-    for _ in ("new", "done"):
-        answer = wn(*words, "--json")
-        found = answer.json
-        record = json.loads((tmp_path / found.pop("run") / "run.json").read_text())
-        assert found == record
-        assert record["status"] == "finished"
-        assert 0 <= record["result"]["test_accuracy"] <= 1
-        assert ("kept" in record["result"]) == (words is SUPERMASK)
-
-
-def test_json_holds_the_rows_of_analyses_too(wn):
-    found = wn(*SUPERMASK, "--json", "--analyze", "mask-stats").json
-    assert [row["layer"] for row in found["analyses"]["mask-stats"]] == ["linear.0", "linear.2", "all"]
-
-
-def test_analyses_follow_the_summary(wn):
-    answer = wn(*SUPERMASK, "--analyze", "mask-stats")
-    assert answer.code == 0
-    assert "dead_units" in answer.out
-
-
-def test_the_record_says_where_every_option_came_from(wn, tmp_path):
-    (tmp_path / "options.toml").write_text("epochs = 1\nlr = 0.5\n")
-    words = ["--config", "options.toml", "--preset", "paper", "--lr", "0.25", *TINY]
-    record = wn("run", "supermask", "--arch", "fc:hidden=8", *words, "--json", "--quiet").json
-    sources = {name: (option["value"], option["source"]) for name, option in record["options"].items()}
-    assert sources["lr"] == (0.25, "command line")
-    assert sources["epochs"] == (1, "options.toml")
-    assert sources["weight_decay"] == (1e-4, "preset paper")
-    assert sources["gamma"] == (0.1, "default")
-    assert record["arch"] == {"name": "core/fc", "options": {"hidden": [8], "bias": False}}
-    assert record["environment"]["threads"] == 1
-    assert {"python", "torch", "widenet"} <= record["versions"].keys()
-    assert record["host"]
-    assert record["parameters"] == 8 * 256 + 4 * 8
-
-
-def test_a_dry_run_writes_nothing(wn, tmp_path):
-    answer = wn(*SUPERMASK, "--dry-run")
-    assert answer.code == 0
-    assert "2,080" in answer.out
-    assert wn(*SUPERMASK, "--dry-run", "--json").json["parameters"] == 2080
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_another_runs_dir(wn, tmp_path):
-    assert wn(*TRAIN, "--runs-dir", "else/where", "--quiet").code == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["else"]
-    (row,) = wn("runs", "--runs-dir", "else/where", "--json").json
-    assert row["status"] == "finished"
-
-
-# -- a default that moved, an option that was added --------------------------------------------------------------------
-
-
-def edit(path, change):
-    record = json.loads((path / "run.json").read_text())
-    change(record)
-    (path / "run.json").write_text(json.dumps(record))
-
-
-MOVED = [
-    (lambda record: record["options"]["weight_decay"].update(value=0.25), ["method option weight_decay", "0.25", "0.0005"]),
-    (lambda record: record["options"]["milestones"].update(value=[3]), ["method option milestones", "[3]", "[]"]),
-    (lambda record: record["arch"]["options"].update(bias=True), ["arch option bias", "True", "False"]),
-    (lambda record: record["dataset"]["options"].update(train=9), ["dataset option train", "9", "128"]),
-]
-
-
-@pytest.mark.parametrize(("change", "said"), MOVED)
-@pytest.mark.parametrize("status", ["finished", "stopped"])
-def test_a_default_that_moved_is_told_with_both_values(change, said, status, done, wn):
-    edit(done, change)
-    edit(done, lambda record: record.update(status=status))
-    before = {path: path.read_bytes() for path in done.rglob("*") if path.is_file()}
-    answer = wn(*SUPERMASK)
-    assert answer.code == 2
-    assert all(words in answer.line for words in [*said, "--fresh"])
-    assert {path: path.read_bytes() for path in done.rglob("*") if path.is_file()} == before
-
-
-def test_fresh_makes_it_anew_with_the_new_default(done, wn):
-    edit(done, MOVED[0][0])
-    assert wn(*SUPERMASK, "--fresh").code == 0
-    assert wn(*SUPERMASK).code == 0
-
-
-@pytest.mark.parametrize("part", ["options", "arch", "dataset"])
-def test_an_option_added_since_is_no_difference(part, done, wn):
-    def forget(record):
-        options = record[part] if part == "options" else record[part]["options"]
-        del options[{"options": "gamma", "arch": "bias", "dataset": "size"}[part]]
-
-    edit(done, forget)
-    answer = wn(*SUPERMASK)
-    assert answer.code == 0
-    assert "already finished" in answer.err
-
-
-# -- starting from a run -----------------------------------------------------------------------------------------------
-
-
-def test_a_run_starts_from_anothers_network_and_data(done, wn):
-    words = ["run", "train", "--epochs", "1", "--threads", "1", "--from", done.parent.name, "--quiet", "--json"]
-    record = wn(*words).json
-    assert record["parents"] == [f"{done.parent.name}/seed-0"]
-    assert record["arch"] == json.loads((done / "run.json").read_text())["arch"]
-    assert record["dataset"]["name"] == "core/tiny"
-    parent, child = Run.open(done).masks(), Run.open(done.parents[2] / record["run"]).masks()
-    assert all(np.array_equal(parent[name], child[name]) for name in parent)
-
-
-def test_from_another_run_is_another_folder(done, wn):
-    fresh = wn("run", "train", "--arch", "fc:hidden=8", *TINY, "--dry-run", "--json").json
-    words = ["run", "train", "--batch-size", "64", "--from", str(done), "--dry-run", "--json"]
-    assert wn(*words).json["run"] != fresh["run"]
-    assert wn(*words, "--dataset", "tiny:train=64").json["train"] == 64
-
-
-# -- what a method may return ------------------------------------------------------------------------------------------
-
-
-def test_results_are_kept_as_json_can_hold_them(wn):
-    words = ["run", "failing", "--how", "odd result", "--plugin", WILD, "--arch", "fc:hidden=8", *TINY, "--epochs", "1"]
-    result = wn(*words, "--json", "--quiet").json["result"]
-    assert [result[key] for key in ("broken", "infinite", "one", "few")] == [None, None, 0.5, [1, 2]]
