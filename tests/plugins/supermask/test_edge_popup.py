@@ -136,6 +136,7 @@ def test_scores_set_by_hand_or_loaded_are_noticed():
     assert popup(weight).tolist() == [1, 1, 0, 0]
 
 
+@pytest.mark.filterwarnings("default")  # the compiler's own
 def test_compiled_network_follows_the_scores():
     from widenet.masks import refresh
 
