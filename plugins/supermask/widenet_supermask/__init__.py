@@ -45,7 +45,7 @@ class Supermask(Train):
         False,
         "Count only kept weights in the fan (kaiming_normal and (un)signed constants), so that masking shrinks no activations.",
     )
-    epochs: int = opt(20, "Passes over the training images.", validator=ge(1))
+    epochs: int = opt(30, "Passes over the training images.", validator=ge(1))
     batch_size: int = opt(64, "Images per optimiser step.", validator=ge(1))
     lr: float = opt(0.2, "Peak learning rate of the scores.", validator=gt(0))
 
