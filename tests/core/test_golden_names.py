@@ -25,7 +25,7 @@ TINY = "--dataset tiny --arch fc"
 SAME = [
     (f"supermask {TINY} --sparsity 0.9", f"supermask {TINY} --keep 0.1"),
     (f"supermask {TINY} --sparsity 0.7", f"supermask {TINY} --keep 0.3"),
-    (f"supermask {TINY} --keep 0.5 --epochs 20", f"supermask {TINY}"),
+    (f"supermask {TINY} --keep 0.5 --epochs 30", f"supermask {TINY}"),
     (f"supermask --epochs 3 --lr 0.1 {TINY}", f"supermask --lr 0.1 {TINY} --epochs 3"),
     (f"train {TINY} --lr 1", f"train {TINY} --lr 1.0"),
     (f"train {TINY} --weight-decay 1e-4", f"train {TINY} --weight-decay 0.0001"),
