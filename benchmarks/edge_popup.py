@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from widenet.builtin.models import models
 from widenet.components import Train
 from widenet.masks import attach
-from widenet.train.optimisers import optimiser
+from widenet.train.optimisers import make_optimiser
 from widenet.train.process import tune_process
 from widenet_supermask.edge_popup import EdgePopup
 
@@ -80,7 +80,7 @@ VARIANTS = {"dense": dense, "ours": masked(EdgePopup), "sort": masked(SortEveryF
 def step_of(net: nn.Module, x: Tensor, y: Tensor) -> Callable[[], None]:
     """One optimiser step of a network."""
     net.to(memory_format=torch.channels_last).train()
-    steps = optimiser(net.parameters(), Train(lr=1e-3))
+    steps = make_optimiser(net.parameters(), Train(lr=1e-3))
 
     def step() -> None:
         F.cross_entropy(net(x), y).backward()

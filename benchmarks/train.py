@@ -28,7 +28,7 @@ from widenet.components import Train
 from widenet.data import Data, Images
 from widenet.runs import Run
 from widenet.train import fit
-from widenet.train.optimisers import optimiser
+from widenet.train.optimisers import make_optimiser
 from widenet.train.process import tune_process
 
 # Per task: network, image shape (height, width, channels), images an epoch, augmentation.
@@ -142,7 +142,7 @@ def own_cost(task: str, threads: int, rounds: int) -> None:
     name, shape, count, _ = TASKS[task]
     data = our_data(task)
     net = network(name, shape).to(memory_format=torch.channels_last).train()
-    steps = optimiser(net.parameters(), Train(lr=0.01))
+    steps = make_optimiser(net.parameters(), Train(lr=0.01))
     with tempfile.TemporaryDirectory() as folder:
         epochs = our_epochs(task, False, 10_000, Path(folder))
         run = Run(Path(folder), {"seed": 0})

@@ -18,7 +18,7 @@ from widenet.masks import masks, plain_state, refresh
 from widenet.runs import Run
 from widenet.train import checkpoint
 from widenet.train.evaluate import evaluate
-from widenet.train.optimisers import learning_rate, optimiser
+from widenet.train.optimisers import learning_rate, make_optimiser
 
 GLANCE = 0.2
 """Seconds between looks at the running loss: each one waits for a GPU."""
@@ -58,9 +58,9 @@ def fit(
     net.to(run.device).to(memory_format=torch.channels_last)
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise WnError("nothing to train: no parameter of the network requires gradients")
-    steps = optimiser(net.parameters(), config)
+    optimiser = make_optimiser(net.parameters(), config)
     criterion = loss or (lambda z, y: F.cross_entropy(z, y, label_smoothing=config.label_smoothing))
-    done = _resume(run, loop, net, steps)
+    done = _resume(run, loop, net, optimiser)
     if 0 < done < config.epochs:
         run.say(f"continuing after epoch {done} of {config.epochs}")
     prefix = f"loop-{loop}-" if loop else ""
@@ -72,10 +72,10 @@ def fit(
         # Every epoch draws (dropout, stochastic masks) from streams of its own.
         run.seed_everything("epoch", loop, number)
         rate = learning_rate(config, number)
-        for group in steps.param_groups:
+        for group in optimiser.param_groups:
             group["lr"] = rate
         values: dict[str, Any] = {"epoch": number, "step": number * -(-len(data.train) // config.batch_size), "lr": rate}
-        values |= _train(run, loop, number, net, forward, data.train, config, criterion, steps)
+        values |= _train(run, loop, number, net, forward, data.train, config, criterion, optimiser)
         if number % config.eval_every == 0 or number == config.epochs:
             for name in ("val", "test"):
                 if (split := getattr(data, name)) is not None:
@@ -87,15 +87,15 @@ def fit(
         yield Epoch(number, values)
         if config.save_every and number % config.save_every == 0:
             _keep(run, f"{prefix}epoch-{number:04d}", net)
-        checkpoint.save(run, loop, number, net, steps)
+        checkpoint.save(run, loop, number, net, optimiser)
 
 
-def _resume(run: Run, loop: int, net: nn.Module, steps: torch.optim.Optimizer) -> int:
+def _resume(run: Run, loop: int, net: nn.Module, optimiser: torch.optim.Optimizer) -> int:
     """Epochs of this loop that are done, their state restored."""
     saved = checkpoint.load(run)
     if saved is None or saved["fit"] < loop:
         return 0
-    checkpoint.restore(run, saved, net, steps)
+    checkpoint.restore(run, saved, net, optimiser)
     return saved["epoch"]
 
 
@@ -108,7 +108,7 @@ def _train(
     split: Any,
     config: Train,
     criterion: Callable[[Tensor, Tensor], Tensor],
-    steps: torch.optim.Optimizer,
+    optimiser: torch.optim.Optimizer,
 ) -> dict[str, float]:
     """One epoch of optimiser steps; mean loss and accuracy over its images."""
     net.train()
@@ -126,8 +126,8 @@ def _train(
             logits = forward(x)
             value = criterion(logits, y)
         value.backward()
-        steps.step()
-        steps.zero_grad()
+        optimiser.step()
+        optimiser.zero_grad()
         with torch.no_grad():
             losses[step] = value * len(y)
             correct += (logits.argmax(1) == y).sum()

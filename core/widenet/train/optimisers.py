@@ -11,7 +11,7 @@ from torch import nn
 from widenet.components import Train
 
 
-def optimiser(parameters: Iterable[nn.Parameter], config: Train) -> torch.optim.Optimizer:
+def make_optimiser(parameters: Iterable[nn.Parameter], config: Train) -> torch.optim.Optimizer:
     """The optimiser of ``config``, in its fused form."""
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     if config.optimizer == "sgd":

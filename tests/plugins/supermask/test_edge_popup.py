@@ -14,7 +14,7 @@ from torch import nn
 from widenet.builtin.models import models
 from widenet.components import Train
 from widenet.masks import attach, masks, modules, plain_state
-from widenet.train.optimisers import optimiser
+from widenet.train.optimisers import make_optimiser
 from widenet_supermask.edge_popup import EdgePopup
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "supermask"
@@ -45,7 +45,7 @@ def narrow_conv4(oracle):
 def test_three_steps_as_recorded(oracle, layout):
     net = narrow_conv4(oracle).to(memory_format=layout)
     config = Train(lr=float(oracle["lr"]), momentum=float(oracle["momentum"]), weight_decay=float(oracle["wd"]))
-    steps = optimiser(net.parameters(), config)
+    steps = make_optimiser(net.parameters(), config)
     x, y = torch.from_numpy(oracle["x"]), torch.from_numpy(oracle["y"])
     before = plain_state(net)
     for step in range(3):
