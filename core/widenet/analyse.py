@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +12,7 @@ from widenet.components import Component, Settings
 from widenet.errors import WnError
 from widenet.execute import now, outcome, versions
 from widenet.files import read_json, whole, write_json
-from widenet.options import canonical, changed, effective
+from widenet.options import changed, digest, effective
 from widenet.plugins import Registry
 from widenet.runs import Reporter, Run, flat, writing
 
@@ -36,8 +35,7 @@ def analyse(
     """
     studied = Run.open(path)
     identity = {"analysis": analysis.full_name, "options": changed(config)}
-    digest = hashlib.sha256(canonical(identity).encode()).hexdigest()[:8]
-    out = path / "analyses" / f"{analysis.name}-{digest}"
+    out = path / "analyses" / f"{analysis.name}-{digest(identity)}"
     # A run that went on since is another run to an analysis.
     version = {"finished": studied.record.get("finished", ""), "epochs": len(studied.metrics())}
     if not fresh and (rows := _done(out, version)) is not None:

@@ -224,6 +224,13 @@ def canonical(content: Any) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
+def digest(content: Any) -> str:
+    """Eight hex digits of SHA-256 over the canonical JSON: what a folder's name ends in."""
+    import hashlib
+
+    return hashlib.sha256(canonical(content).encode()).hexdigest()[:8]
+
+
 def split_spec(spec: str) -> tuple[str, dict[str, str]]:
     """``"conv4:width=0.5,bias=true"`` -> ``("conv4", {"width": "0.5", "bias": "true"})``.
 

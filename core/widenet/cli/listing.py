@@ -96,7 +96,7 @@ def show(registry: Registry, name: str, runs_dir: Path, as_json: bool) -> None:
 
 
 def _find_run(registry: Registry, name: str, root: Path) -> Run:
-    from widenet.runs import Run, find, locked
+    from widenet.runs import Run, as_it_stands, find
 
     try:
         run = Run.open(find(name, root))
@@ -106,9 +106,7 @@ def _find_run(registry: Registry, name: str, root: Path) -> Run:
         if hint := nearest(name, [*known, *registry.plugins]):
             raise UsageError(f"there is nothing called {name!r}{hint}{registry.broken_ones()}") from None
         raise UsageError(f"{error}{registry.broken_ones()}") from None
-    if run.record["status"] == "running" and not locked(run.path):
-        run.record["status"] = "partial"
-    return run
+    return as_it_stands(run)
 
 
 def _show_components(components: list[Component], as_json: bool) -> None:

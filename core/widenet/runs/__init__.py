@@ -1,6 +1,6 @@
 """Runs: a folder each, holding the options, metrics, weights, masks and analyses of one procedure on one network."""
 
-from widenet.runs.folders import find, folder, listing, set_aside
+from widenet.runs.folders import as_it_stands, find, folder, listing, set_aside
 from widenet.runs.lock import check_free, locked, writing
 from widenet.runs.run import SCHEMA, Reporter, Run
 from widenet.runs.values import flat, jsonable
@@ -9,6 +9,7 @@ __all__ = [
     "SCHEMA",
     "Reporter",
     "Run",
+    "as_it_stands",
     "check_free",
     "find",
     "flat",

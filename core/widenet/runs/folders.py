@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from widenet.errors import UsageError, WnError
-from widenet.options import canonical, nearest
+from widenet.options import digest, nearest
 from widenet.runs.lock import locked
 from widenet.runs.run import Run
 
@@ -20,8 +19,7 @@ def folder(root: Path, identity: dict[str, Any], seed: int) -> Path:
     changes nothing, leaves every old name valid.
     """
     names = [identity[kind]["name"].partition("/")[2] for kind in ("method", "arch", "dataset")]
-    digest = hashlib.sha256(canonical(identity).encode()).hexdigest()[:8]
-    return root / "-".join([*names, digest]) / f"seed-{seed}"
+    return root / "-".join([*names, digest(identity)]) / f"seed-{seed}"
 
 
 def find(text: str, root: Path) -> Path:
@@ -54,10 +52,15 @@ def listing(root: Path) -> list[Run]:
             run = Run.open(path.parent)
         except WnError:
             run = Run(path.parent, {"status": "damaged", "started": ""})
-        if run.record["status"] == "running" and not locked(path.parent):
-            run.record["status"] = "partial"
-        runs.append(run)
+        runs.append(as_it_stands(run))
     return sorted(runs, key=lambda run: (run.record["started"], run.name))
+
+
+def as_it_stands(run: Run) -> Run:
+    """The run, shown as ``partial`` where its record says ``running`` but its writer has died."""
+    if run.record["status"] == "running" and not locked(run.path):
+        run.record["status"] = "partial"
+    return run
 
 
 def set_aside(path: Path) -> Path:
