@@ -7,7 +7,7 @@ neither torch nor numpy, so that a plugin can be listed without loading either.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -60,6 +60,13 @@ class Train:
     amp: bool = opt(False, "bfloat16 autocast: faster, results differ slightly.")
     compile: bool = opt(False, "torch.compile the network: slow to start, pays on GPUs.")
     deterministic: bool = opt(False, "Refuse operations that are not reproducible.")
+    norm_decay: bool = opt(True, "Apply weight decay to batch norm's scale and shift as well.")
+    val: float = opt(
+        0.0,
+        "Fraction of the training images set aside, by class, to choose the best epoch by; 0 trains on all.",
+        validator=and_(ge(0), lt(1)),
+    )
+    best_by: Literal["val", "test"] = opt("val", "Split that the best epoch, kept under the tag best, is chosen by.")
     eval_every: int = opt(1, "Epochs between evaluations; the last epoch is always evaluated.", validator=ge(1))
     save_every: int = opt(0, "Epochs between saved weights and masks; 0 keeps the final ones only.", validator=ge(0))
 
@@ -89,7 +96,8 @@ class Component:
     """A named function with options.
 
     ``plugin`` is filled in on loading; ``config`` is an attrs class whose fields come from :func:`opt`; each preset maps
-    option names to values.
+    option names to values. ``readers`` lets ``--config`` take files other than TOML: by suffix, as ``".yml"``, a function
+    from the file's text to the options in it and to what the user should be told of them, line by line.
     """
 
     name: str
@@ -97,6 +105,7 @@ class Component:
     config: type = NoOptions
     presets: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
     plugin: str = ""
+    readers: Mapping[str, Callable[[str], tuple[Mapping[str, Any], Sequence[str]]]] = attrs.field(factory=dict)
 
     kind: ClassVar[str]
     arguments: ClassVar[tuple[str, ...]]
@@ -143,3 +152,20 @@ class Analysis(Component):
 
     kind = "analysis"
     arguments = ("run", "net", "data", "config")
+
+
+class Comparison(Analysis):
+    """``function(runs, nets, data, config)``: an analysis of several runs at once; yields flat dicts, the rows of its table.
+
+    ``runs`` and ``nets`` are in the order of the command line; a network is made when it is first used. ``data`` is that of
+    the first run.
+    """
+
+    arguments = ("runs", "nets", "data", "config")
+
+
+class Export(Component):
+    """``function(run, net, path, config)``: writes a finished run's result to the file ``path`` in a form others read."""
+
+    kind = "export"
+    arguments = ("run", "net", "path", "config")

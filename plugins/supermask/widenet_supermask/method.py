@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from widenet.masks import Fixed, attach, layers, masks, modules, original
 from widenet.train import evaluate, fit
-from widenet_supermask import Supermask
+from widenet_supermask.config import Supermask
 from widenet_supermask.edge_popup import EdgePopup
 from widenet_supermask.initialise import initial_scores, initial_weight
 

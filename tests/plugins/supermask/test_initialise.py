@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from widenet_supermask import Initialiser
+from widenet_supermask.config import Initialiser
 from widenet_supermask.initialise import fans, initial_scores, initial_weight
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "supermask" / "b_init_stats.json"
