@@ -4,14 +4,16 @@ What a plugin needs to declare itself is here and imports nothing heavy; the wor
 ``widenet.train``, ``widenet.data``, ...) are imported inside the functions that use them.
 """
 
-from widenet.components import Analysis, Dataset, Method, Model, NoOptions, Train, opt
+from widenet.components import Analysis, Comparison, Dataset, Export, Method, Model, NoOptions, Train, opt
 from widenet.errors import UsageError, WnError
 from widenet.plugins import hookimpl
 
 __version__ = "0.1.0"
 __all__ = [
     "Analysis",
+    "Comparison",
     "Dataset",
+    "Export",
     "Method",
     "Model",
     "NoOptions",

@@ -1,15 +1,15 @@
-"""Carrying out an analysis: rows from a run, kept in a folder inside it."""
+"""Carrying out an analysis: rows from a run, or from several that are compared, kept in a folder inside the first."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from widenet.components import Component, Settings
-from widenet.errors import WnError
+from widenet.components import Comparison, Component, Settings
+from widenet.errors import UsageError, WnError
 from widenet.execute import now, outcome, versions
 from widenet.files import read_json, whole, write_json
 from widenet.options import changed, digest, effective
@@ -19,72 +19,106 @@ from widenet.runs import Reporter, Run, flat, writing
 Row = dict[str, Any]
 
 
+class Networks(Sequence[Any]):
+    """Networks, each made when it is first asked for: a comparison may need none."""
+
+    def __init__(self, makes: Sequence[Callable[[], Any]]) -> None:
+        self._makes = makes
+        self._made: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self._makes)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[number] for number in range(len(self))[index]]
+        number = range(len(self))[index]
+        if number not in self._made:
+            self._made[number] = self._makes[number]()
+        return self._made[number]
+
+
 def analyse(
     registry: Registry,
     analysis: Component,
     config: Any,
-    path: Path,
+    paths: Sequence[Path],
     settings: Settings,
     reporter: Reporter,
     fresh: bool = False,
 ) -> tuple[Path, list[Row]]:
-    """The analysis's rows for the run in ``path``, computed now or found done, and the folder that holds them.
+    """The analysis's rows, computed now or found done, and the folder that holds them, which lies in the first run.
+
+    Args:
+        paths: of the run; of all its runs for a :class:`~widenet.components.Comparison`.
 
     Raises:
-        WnError: the run lacks what the analysis reads, or the analysis failed.
+        UsageError: a run is not finished, or there are fewer than two to compare.
+        WnError: a run lacks what the analysis reads, or the analysis failed.
     """
-    studied = Run.open(path)
-    identity = {"analysis": analysis.full_name, "options": changed(config)}
-    out = path / "analyses" / f"{analysis.name}-{digest(identity)}"
-    # A run that went on since is another run to an analysis.
-    version = {"finished": studied.record.get("finished", ""), "epochs": len(studied.metrics())}
-    if not fresh and (rows := _done(out, version)) is not None:
+    several = isinstance(analysis, Comparison)
+    if several and len(paths) < 2:
+        raise UsageError(f"{analysis.name} compares runs; name two or more: wn analyze {analysis.name} RUN RUN")
+    studied = [Run.open(path) for path in paths]
+    others = {"with": [run.name for run in studied[1:]]} if several else {}
+    identity = {"analysis": analysis.full_name, "options": changed(config), **others}
+    out = paths[0] / "analyses" / f"{analysis.name}-{digest(identity)}"
+    stands = [_stand(run) for run in studied]
+    of = stands if several else stands[0]
+    if not fresh and (rows := _done(out, of)) is not None:
         return out, rows
-    net, data, device = _open(registry, studied, settings)
+    nets, data, device = _open(registry, studied, settings)
+    net = nets if several else nets[0]
     with writing(out):
-        run = Run(path, dict(studied.record), out=out, device=device, reporter=reporter, registry=registry)
-        book = Run(out, _record(registry, analysis, config, run, version))
+        runs = [Run(r.path, dict(r.record), out=out, device=device, reporter=reporter, registry=registry) for r in studied]
+        book = Run(out, _record(registry, analysis, config, runs, of))
         with outcome(book, analysis):
-            rows = [flat(row) for row in analysis.function(run, net, data, config)]
+            rows = [flat(row) for row in analysis.function(runs if several else runs[0], net, data, config)]
             write_json(out / "result.json", rows)
             _write_csv(out / "result.csv", rows)
     return out, rows
 
 
-def _done(out: Path, version: Row) -> list[Row] | None:
-    """The rows computed earlier for this version of the run, or None."""
+def _stand(run: Run) -> Row:
+    """What tells a run from the same one gone on since, which is another to an analysis."""
+    return {"finished": run.record.get("finished", ""), "epochs": len(run.metrics())}
+
+
+def _done(out: Path, of: Any) -> list[Row] | None:
+    """The rows computed earlier for these versions of the runs, or None."""
     try:
         done = read_json(out / "run.json")
-        return read_json(out / "result.json") if done["status"] == "finished" and done["of"] == version else None
+        return read_json(out / "result.json") if done["status"] == "finished" and done["of"] == of else None
     except (WnError, KeyError, TypeError):
         return None  # none yet, or damaged: computed anew
 
 
-def _open(registry: Registry, run: Run, settings: Settings) -> tuple[Any, Any, Any]:
-    """Network, data (made when first used) and device."""
+def _open(registry: Registry, runs: Sequence[Run], settings: Settings) -> tuple[Networks, Any, Any]:
+    """Networks and the first run's data (all made when first used), and device."""
     from widenet import opening
     from widenet.train.process import tune_process
 
-    opening.check_final(run)
+    for run in runs:
+        opening.check_final(run)
     tune_process(settings.threads)
     device = opening.device(settings.device)
-    net = opening.network(registry, run).to(device).eval()
-    entry, root = run.record["dataset"], settings.data_dir
+    nets = Networks([lambda run=run: opening.network(registry, run).to(device).eval() for run in runs])  # type: ignore[misc]
+    entry, root = runs[0].record["dataset"], settings.data_dir
     data = opening.Later(lambda: opening.dataset(registry, entry, root, settings.workers, device))
-    return net, data, device
+    return nets, data, device
 
 
-def _record(registry: Registry, analysis: Component, config: Any, run: Run, version: Row) -> Row:
+def _record(registry: Registry, analysis: Component, config: Any, runs: Sequence[Run], of: Any) -> Row:
     return {
         "schema": 1,
         "component": analysis.full_name,
         "version": registry.plugins[analysis.plugin].version,
         "options": effective(config),
-        "parents": [run.name],
-        "of": version,
+        "parents": [run.name for run in runs],
+        "of": of,
         "started": now(),
         "versions": versions(),
-        "seed": run.record["seed"],
+        "seed": runs[0].seed,
     }
 
 

@@ -1,6 +1,6 @@
-"""What a plugin yields: models, data sets, methods and analyses, with their options.
+"""What a plugin yields: models, data sets, methods, analyses and exports, with their options.
 
-All four are one class, :class:`Component`: a name, a function, a class of options and presets for them. This module imports
+All are one class, :class:`Component`: a name, a function, a class of options and presets for them. This module imports
 neither torch nor numpy, so that a plugin can be listed without loading either.
 """
 
@@ -15,7 +15,10 @@ import attrs
 from attrs.validators import and_, deep_iterable, ge, gt, lt, optional
 
 NAME = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
-FLAGS = ("analyze", "config", "dry_run", "fresh", "from", "help", "json", "parent", "plugin", "preset", "quiet", "runs")
+FLAGS = (
+    *("analyze", "config", "dry_run", "fresh", "from", "help", "json", "parent", "plugin", "preset", "quiet", "runs"),
+    "tensorboard",
+)
 """Names of the commands' own options and arguments, which no component may take."""
 
 
@@ -164,8 +167,15 @@ class Comparison(Analysis):
     arguments = ("runs", "nets", "data", "config")
 
 
+@attrs.frozen
 class Export(Component):
-    """``function(run, net, path, config)``: writes a finished run's result to the file ``path`` in a form others read."""
+    """``function(run, net, path, config)``: writes a finished run's result to the file ``path`` in a form others read.
+
+    ``path`` lies beside the file that was asked for and is given its name when the function returns, so that this is whole or
+    absent. ``suffix`` is what that name ends in where the command line gives none.
+    """
+
+    suffix: str = ".pt"
 
     kind = "export"
     arguments = ("run", "net", "path", "config")

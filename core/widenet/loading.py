@@ -1,9 +1,8 @@
-"""Finding, loading and checking plugins: one that fails is remembered as broken and hurts no other."""
+"""Finding and loading plugins: one that fails is remembered as broken and hurts no other."""
 
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import sys
 import time
@@ -13,18 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import pluggy
 
-from widenet.components import FLAGS, NAME, Component, Settings
+from widenet.checking import check, check_preset, implemented
+from widenet.components import Component, Method
 from widenet.errors import UsageError
-from widenet.options import build, nearest, options, resolve
+from widenet.options import nearest
 from widenet.plugins import GROUP, KINDS, Hooks, Plugin, Registry
 
 CORE = "widenet.builtin.plugin"
 HEAVY = ("torch", "torchvision", "scipy", "h5py", "sklearn", "matplotlib", "triton", "pandas")
 """What a plugin must not import at its top level, or every command would wait for it."""
-CHOICES = ("arch", "dataset")
-"""What a preset may choose beside the method's own options."""
 
 
 def load(files: Iterable[Path] = (), only: str | None = None) -> Registry:
@@ -51,6 +48,9 @@ def load(files: Iterable[Path] = (), only: str | None = None) -> Registry:
         if not file.is_file():
             raise UsageError(f"--plugin {file}: no such file")
         _load(registry, file.stem.replace("_", "-"), file)
+    for plugin in registry.plugins.values():
+        if not plugin.error:
+            _hand_out(registry, plugin)
     return registry
 
 
@@ -71,17 +71,22 @@ def _load(registry: Registry, name: str, source: EntryPoint | Path) -> None:
             module = _module(source)
             if registry.manager.is_registered(module):
                 raise ValueError(f"its module is the plugin {registry.manager.get_name(module)} already")
-            _collect(_hooks(registry.manager, module), plugin)
+            _collect(implemented(registry.manager, module), plugin)
             registry.manager.register(module, name)
     except (Exception, SystemExit) as error:
-        if os.environ.get("WN_STRICT"):
-            raise
         if module is not None and registry.manager.get_plugin(name) is module:
             registry.manager.unregister(name=name)
-        plugin.error = " ".join(f"{type(error).__name__}: {error}".split())
+        _give_up(plugin, error)
     plugin.seconds = time.perf_counter() - start
     plugin.heavy = tuple(heavy for heavy in HEAVY if heavy in sys.modules and heavy not in before)
     registry.plugins[name if name not in registry.plugins else f"{name} ({plugin.origin})"] = plugin
+
+
+def _give_up(plugin: Plugin, error: BaseException) -> None:
+    """Remember that it is broken, and why."""
+    if os.environ.get("WN_STRICT"):
+        raise error
+    plugin.error = " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _module(source: EntryPoint | Path) -> Any:
@@ -97,20 +102,6 @@ def _module(source: EntryPoint | Path) -> Any:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
-
-
-def _hooks(manager: pluggy.PluginManager, module: Any) -> dict[str, Callable[..., Any]]:
-    """What a module implements, by hook; refuses what this version does not call, or calls with other arguments."""
-    found = {name: getattr(module, name) for name in dir(module) if manager.parse_hookimpl_opts(module, name) is not None}
-    if not found:
-        raise TypeError("it implements no hook; mark its functions with @hookimpl")
-    known = {name: spec for name, spec in vars(Hooks).items() if not name.startswith("_")}
-    for name, function in found.items():
-        if name not in known:
-            raise TypeError(f"unknown hook {name!r}, was it written for another version? hooks are {', '.join(known)}")
-        if extra := inspect.signature(function).parameters.keys() - inspect.signature(known[name]).parameters.keys():
-            raise TypeError(f"hook {name} is called without {', '.join(sorted(extra))}; was it written for another version?")
-    return found
 
 
 def _collect(hooks: Mapping[str, Callable[..., Any]], plugin: Plugin) -> None:
@@ -129,26 +120,40 @@ def _collect(hooks: Mapping[str, Callable[..., Any]], plugin: Plugin) -> None:
         if (component.kind, component.name) in seen:
             raise ValueError(f"two components of kind {component.kind} are called {component.name!r}")
         seen.add((component.kind, component.name))
-        _check(component)
+        check(component)
+    if "presets" in hooks:
+        plugin.presets = hooks["presets"]()
+        if not isinstance(plugin.presets, Mapping):
+            raise TypeError(f"hook presets returns {plugin.presets!r}; let it return presets by the method's name")
 
 
-def _check(component: Component) -> None:
-    """Refuse a component that could not work: its name, signature, options or presets."""
-    what = f"{component.kind} {component.name!r}"
-    if not NAME.fullmatch(component.name):
-        raise ValueError(f"{what}: names are lower-case letters and digits joined by - or _")
+def _hand_out(registry: Registry, plugin: Plugin) -> None:
+    """Add the presets that a plugin offers to the methods they are for: all of them, or none where one is wrong."""
+    changed: dict[str, tuple[Component, Component]] = {}
     try:
-        inspect.signature(component.function).bind(*component.arguments)
-    except TypeError:
-        raise TypeError(f"{what}: its function must take ({', '.join(component.arguments)})") from None
-    if component.kind in ("method", "analysis"):
-        taken = {option.name for option in options(Settings)} | set(FLAGS)
-        for option in options(component.config):
-            if taken & {option.name, *option.also}:
-                raise ValueError(f"{what}: every command has an option {option.name!r} of its own; rename it")
-    required = {option.name for option in options(component.config) if option.required}
-    for preset, values in {"": {}, **component.presets}.items():
-        where = f"{what}, preset {preset!r}" if preset else f"{what}, defaults"
-        own = resolve(component.config, {k: v for k, v in values.items() if k not in CHOICES}, where)
-        if required <= own.keys():
-            build(component.config, own, where)
+        for name, presets in plugin.presets.items():
+            method = registry.find(Method, name)
+            _, so_far = changed.get(method.full_name, (method, method))
+            changed[method.full_name] = (method, _enriched(so_far, presets))
+    except Exception as error:
+        registry.manager.unregister(name=plugin.name)
+        _give_up(plugin, error)
+        return
+    for before, after in changed.values():
+        owned = registry.plugins[before.plugin].components
+        owned[owned.index(before)] = after
+
+
+def _enriched(method: Component, presets: Any) -> Component:
+    """The method with more presets, which are checked as its own were.
+
+    Raises:
+        ValueError: it has one of that name, or one sets what it must not.
+    """
+    if not isinstance(presets, Mapping):
+        raise TypeError(f"presets for method {method.name!r} are {presets!r}; give the options by the preset's name")
+    for name, values in presets.items():
+        if name in method.presets:
+            raise ValueError(f"method {method.full_name} has a preset {name!r} already")
+        check_preset(method, name, values)
+    return attrs.evolve(method, presets={**method.presets, **presets})

@@ -11,12 +11,18 @@ from typing import Any
 import attrs
 import pluggy
 
-from widenet.components import Analysis, Component, Dataset, Method, Model
+from widenet.components import Analysis, Component, Dataset, Export, Method, Model
 from widenet.errors import BrokenPlugin, Stopped, UsageError
 from widenet.options import nearest
 
 GROUP = "widenet"
-KINDS: dict[str, type[Component]] = {"models": Model, "datasets": Dataset, "methods": Method, "analyses": Analysis}
+KINDS: dict[str, type[Component]] = {
+    "models": Model,
+    "datasets": Dataset,
+    "methods": Method,
+    "analyses": Analysis,
+    "exports": Export,
+}
 SLOW = 0.5
 """Seconds of import time from which a plugin is called slow."""
 
@@ -44,6 +50,14 @@ class Hooks:
         """Procedures for ``wn analyze``."""
 
     @hookspec
+    def exports(self) -> Iterable[Export]:  # type: ignore[empty-body]
+        """Forms for ``wn export``."""
+
+    @hookspec
+    def presets(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:  # type: ignore[empty-body]
+        """More presets for methods of other plugins, by the method's name."""
+
+    @hookspec
     def logged(self, run: Any, values: Mapping[str, Any]) -> None:
         """One line went into ``metrics.jsonl``."""
 
@@ -62,6 +76,8 @@ class Plugin:
     seconds: float = 0.0
     heavy: tuple[str, ...] = ()
     components: list[Component] = attrs.field(factory=list)
+    presets: Mapping[str, Mapping[str, Mapping[str, Any]]] = attrs.field(factory=dict)
+    """What it offers to methods of others."""
     error: str = ""
 
     @property
@@ -92,8 +108,12 @@ class Registry:
 
     def shown(self, component: Component) -> str:
         """The name a user types: the bare one where it is unique."""
-        same = [c for c in self.components(type(component)) if c.name == component.name]
-        return component.name if len(same) == 1 else component.full_name
+        return component.name if len(self.namesakes(component)) == 1 else component.full_name
+
+    def namesakes(self, component: Component) -> list[Component]:
+        """Every usable component of the same kind and name, itself included."""
+        kind = next(kind for kind in KINDS.values() if isinstance(component, kind))
+        return [other for other in self.components(kind) if other.name == component.name]
 
     def find(self, kind: type[Component], name: str) -> Component:
         """The component called ``name`` or ``plugin/name``.

@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from widenet.components import Analysis, Component, Method, Model
+from widenet.components import Analysis, Comparison, Component, Export, Method, Model
 from widenet.errors import UsageError
 from widenet.loading import load
 from widenet.options import nearest, options
@@ -94,7 +94,7 @@ def findings(name: str, files: Sequence[Path] = ()) -> Iterator[Finding]:
 
 def _declared(registry: Registry, component: Component) -> Iterator[Finding]:
     subject = f"{component.kind} {component.name}"
-    same = [c.full_name for c in registry.components(type(component)) if c.name == component.name]
+    same = [other.full_name for other in registry.namesakes(component)]
     yield Finding("has a name of its own", subject, f"clash of {', '.join(same)}" if len(same) > 1 else "")
     yield Finding("says what it does", subject, "" if component.summary else "its function has no docstring")
     silent = [option.name for option in options(component.config) if not option.help]
@@ -110,11 +110,15 @@ def _works(components: Sequence[Component], files: Sequence[Path], folder: Path)
             base = folder / component.name
             yield from _method(component, files, base)
             runs += _folders(base / "first")
-    analyses = [component for component in components if isinstance(component, Analysis)]
-    if analyses:
+    if any(isinstance(component, (Analysis, Export)) for component in components):
         runs += _samples(runs, folder, files)
-    for analysis in analyses:
-        yield Finding("yields flat rows", f"analysis {analysis.name}", _analysis_fault(analysis, runs, files))
+    pairs = [(run, _twin(run)) for run in runs] if any(isinstance(component, Comparison) for component in components) else []
+    for component in components:
+        if isinstance(component, Analysis):
+            read = pairs if isinstance(component, Comparison) else [(run,) for run in runs]
+            yield Finding("yields flat rows", f"analysis {component.name}", _analysis_fault(component, read, files))
+        elif isinstance(component, Export):
+            yield Finding("writes a file", f"export {component.name}", _export_fault(component, runs, files))
 
 
 def _samples(runs: Sequence[Path], folder: Path, files: Sequence[Path]) -> list[Path]:
@@ -128,6 +132,14 @@ def _samples(runs: Sequence[Path], folder: Path, files: Sequence[Path]) -> list[
             words = ["run", method, "--arch", ARCH, "--dataset", DATASET, "--epochs", "1"]
             _wn(words, folder / "samples", [*files, folder / "conformance.py"])
     return _folders(folder / "samples")
+
+
+def _twin(run: Path) -> Path:
+    """The run beside it, made now by the same command but for its seed: what a comparison compares it with."""
+    from widenet.runs import Run
+
+    _forked([*Run.open(run).record["argv"], "--seed", "1"], run.parent.parent, ())
+    return run.with_name("seed-1")
 
 
 def _model_fault(model: Component) -> str:
@@ -196,14 +208,14 @@ def _preset(component: Component) -> list[str]:
     return ["--preset", "check"] if "check" in component.presets else []
 
 
-def _analysis_fault(analysis: Component, runs: Sequence[Path], files: Sequence[Path]) -> str:
-    """Empty if the analysis yields rows on at least one run, and on the others says at most why it cannot."""
+def _analysis_fault(analysis: Component, read: Sequence[Sequence[Path]], files: Sequence[Path]) -> str:
+    """Empty if the analysis yields rows on at least one run (or pair), and on the others says at most why it cannot."""
     if fault := _lacks_preset(analysis):
         return fault
     fault = "it yields no row on any run"
-    for run in runs:
-        words = ["analyze", analysis.full_name, str(run), *_preset(analysis), "--quiet", "--json"]
-        code, out, err = _forked(words, run.parent.parent, files)
+    for runs in read:
+        words = ["analyze", analysis.full_name, *map(str, runs), *_preset(analysis), "--quiet", "--json"]
+        code, out, err = _forked(words, runs[0].parent.parent, files)
         if "a bug" in err:
             return _reason(err)
         if code == 0 and json.loads(out):
@@ -211,6 +223,19 @@ def _analysis_fault(analysis: Component, runs: Sequence[Path], files: Sequence[P
         elif code and fault:
             fault = _reason(err)
     return fault
+
+
+def _export_fault(export: Component, runs: Sequence[Path], files: Sequence[Path]) -> str:
+    """Empty if the export writes at least one run, and of the others says at most why it cannot."""
+    if any(option.required for option in options(export.config)):
+        return ""
+    faults = []
+    for run in runs:
+        code, _, err = _forked(["export", str(run), "--what", export.full_name], run.parent.parent, files)
+        if "a bug" in err:
+            return _reason(err)
+        faults.append(_reason(err) if code else "")
+    return "" if "" in faults else faults[0]
 
 
 def _difference(one: Path, other: Path) -> str:

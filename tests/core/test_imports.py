@@ -8,8 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core" / "widenet"
 ORDER = [
-    *("errors", "components", "options", "plugins", "loading", "files", "store", "weights", "runs", "data", "masks", "kernels"),
-    *("train", "opening", "execute", "analyse", "builtin", "scaffold", "testing", "cli"),
+    *("errors", "components", "options", "plugins", "checking", "loading", "files", "store", "weights", "runs", "data"),
+    *("masks", "kernels", "train", "opening", "execute", "analyse", "export", "builtin", "scaffold", "testing", "cli"),
 ]
 """Each part imports only from those before it."""
 FACE = {"components", "errors", "plugins"}
@@ -59,10 +59,10 @@ def at_import(tree):
 
 
 LIGHT = [
-    *[CORE / f"{name}.py" for name in ("__init__", "errors", "components", "options", "plugins", "loading", "files", "store")],
-    *[CORE / f"{name}.py" for name in ("weights", "execute", "analyse", "testing")],
+    *[CORE / f"{name}.py" for name in ("__init__", "errors", "components", "options", "plugins", "checking", "loading")],
+    *[CORE / f"{name}.py" for name in ("files", "store", "weights", "execute", "analyse", "export", "testing")],
     *[path for path in FILES if part(path) in ("runs", "scaffold") or (part(path) == "cli" and path.stem != "progress")],
-    *[CORE / "builtin" / f"{name}.py" for name in ("__init__", "plugin", "training", "mask_stats")],
+    *[CORE / "builtin" / f"{name}.py" for name in ("__init__", "plugin", "training", "mask_stats", "subnet", "tensorboard")],
     *sorted(CORE.glob("builtin/*/__init__.py")),
     *sorted(ROOT.glob("plugins/*/widenet_*/__init__.py")),
 ]

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from widenet.builtin import datasets as _datasets
 from widenet.builtin import models as _models
 from widenet.builtin.mask_stats import mask_stats
+from widenet.builtin.subnet import subnet
 from widenet.builtin.training import train
-from widenet.components import Analysis, Dataset, Method, Model, Train
+from widenet.components import Analysis, Dataset, Export, Method, Model, Train
 from widenet.plugins import hookimpl
 
 
@@ -32,3 +33,9 @@ def methods() -> Iterable[Method]:
 def analyses() -> Iterable[Analysis]:
     """Statistics of any run's masks."""
     yield Analysis("mask-stats", mask_stats)
+
+
+@hookimpl
+def exports() -> Iterable[Export]:
+    """What masks leave of a network."""
+    yield Export("subnet", subnet)

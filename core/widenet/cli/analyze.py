@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 from widenet.cli import completion
 from widenet.cli.common import Command, Group, Sectioned, click_options, help_text, layer_options, layered, settings_options
 from widenet.cli.terminal import print_json, print_rows
-from widenet.components import Analysis, Component, Settings
+from widenet.components import Analysis, Comparison, Component, Settings
 from widenet.plugins import Registry
 
 SETTINGS = ("data_dir", "runs_dir", "device", "workers", "threads")
@@ -36,9 +37,11 @@ def analyze() -> None:
 
 
 def analysis_command(analysis: Component, name: str) -> click.Command:
-    """``wn analyze NAME RUN...`` with the analysis's options."""
+    """``wn analyze NAME RUN...`` with the analysis's options; a comparison is carried out once, over all runs."""
+    together = isinstance(analysis, Comparison)
+    metavar = "RUN RUN..." if together else "RUN..."
     params: list[click.Parameter] = [
-        click.Argument(["runs"], nargs=-1, required=True, metavar="RUN...", shell_complete=completion.run),
+        click.Argument(["runs"], nargs=-1, required=True, metavar=metavar, shell_complete=completion.run),
         *click_options(analysis.config, lambda _: "Analysis"),
         *settings_options(SETTINGS),
         *layer_options(analysis),
@@ -53,12 +56,14 @@ def analysis_command(analysis: Component, name: str) -> click.Command:
 
         registry = completion.registry_of(ctx)
         as_json, flags = given.pop("json"), {key: given.pop(key) for key in ("fresh", "quiet")}
-        config, settings, _ = layered(analysis, given, given.pop("preset"), given.pop("config"), SETTINGS)
+        layers = (given.pop("preset"), given.pop("config"))
+        config, settings, _ = layered(analysis, given, *layers, SETTINGS, quiet=flags["quiet"])
+        paths = [find(text, settings.runs_dir) for text in runs]
         found: list[dict[str, Any]] = []
-        for path in [find(text, settings.runs_dir) for text in runs]:
-            title = f"{analysis.name} of {path}" if len(runs) > 1 else ""
-            rows = carry_out_analysis(registry, analysis, config, path, settings, title=title, table=not as_json, **flags)
-            found += [{"run": str(path), **row} for row in rows] if title else rows
+        for studied in [paths] if together else [[path] for path in paths]:
+            title = f"{analysis.name} of {studied[0]}" if len(studied) < len(paths) else ""
+            rows = carry_out_analysis(registry, analysis, config, studied, settings, title=title, table=not as_json, **flags)
+            found += [{"run": str(studied[0]), **row} for row in rows] if title else rows
         if as_json:
             print_json(found)
 
@@ -69,7 +74,7 @@ def carry_out_analysis(
     registry: Registry,
     analysis: Component,
     config: Any,
-    path: Path,
+    paths: Sequence[Path],
     settings: Settings,
     *,
     fresh: bool = False,
@@ -77,13 +82,13 @@ def carry_out_analysis(
     table: bool = True,
     title: str = "",
 ) -> list[dict[str, Any]]:
-    """Compute (or find) the rows for one run, and print them as a table."""
+    """Compute (or find) the rows for one run, or for those compared, and print them as a table."""
     from widenet.analyse import analyse
     from widenet.cli.progress import reporter
 
     # What an analysis prints must not mix with its rows.
     with reporter(quiet) as ears, contextlib.redirect_stdout(sys.stderr):
-        out, rows = analyse(registry, analysis, config, path, settings, ears, fresh)
+        out, rows = analyse(registry, analysis, config, paths, settings, ears, fresh)
     if table:
         print_rows(rows, as_json=False, title=title)
     if not quiet:

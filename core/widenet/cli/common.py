@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
+from widenet.cli import sources
 from widenet.cli.completion import choices, completer, path
 from widenet.components import Component, Settings, Train
-from widenet.errors import UsageError
-from widenet.options import COMMAND_LINE, Option, build, nearest, options, plain, read_toml, resolve
+from widenet.options import COMMAND_LINE, Option, build, options, plain, resolve
 
 WIDE = 30
 """Characters from which a list of choices stands in the help text rather than beside the option."""
@@ -100,11 +100,10 @@ def _click_option(option: Option, section: str) -> Iterable[click.Option]:
 
 def layer_options(component: Component) -> list[click.Option]:
     """``--preset`` and ``--config``, the layers below the command line."""
-    presets = f"A named set of options: {', '.join(component.presets) or 'none here'}."
-    config = "Options from a file, as lines like epochs = 5."
+    presets, config = sources.presets_help(component), sources.config_help(component)
     return [
         Sectioned(["--preset"], metavar="NAME", help=presets, shell_complete=choices(component.presets)),
-        Sectioned(["--config"], metavar="FILE.toml", help=config, shell_complete=path),
+        Sectioned(["--config"], metavar="FILE" if component.readers else "FILE.toml", help=config, shell_complete=path),
     ]
 
 
@@ -122,8 +121,9 @@ def layered(
     preset: str | None = None,
     config: str | None = None,
     shared: Iterable[str] | None = None,
+    quiet: bool = False,
 ) -> tuple[Any, Settings, dict[str, str]]:
-    """Options of the component and settings, from the layers preset, TOML file and command line, weakest first.
+    """Options of the component and settings, from the layers preset, file and command line, weakest first.
 
     Returns both instances and, for every option that a layer set, the layer that set it last.
 
@@ -131,35 +131,32 @@ def layered(
         component: has the presets and its own options.
         given: what the command line gave; None where it gave nothing.
         preset: name of one of the component's presets.
-        config: path of a TOML file.
+        config: path of a file of TOML, or of a kind that the component reads.
         shared: names of the settings that the command takes; all of them if not given.
+        quiet: do not say what a reader of files remarks.
 
     Raises:
         UsageError: unknown preset or option, a value of the wrong type or out of range.
     """
     layers: list[tuple[str, Mapping[str, Any]]] = []
     if preset is not None:
-        if preset not in component.presets:
-            known = ", ".join(component.presets) or "none"
-            hint = nearest(preset, component.presets)
-            raise UsageError(f"{component.full_name} has no preset {preset!r} (it has: {known}){hint}")
-        layers.append((f"preset {preset}", component.presets[preset]))
+        layers.append((f"preset {preset}", sources.preset(component, preset)))
     if config is not None:
-        layers.append((str(config), read_toml(Path(config))))
+        layers.append((str(config), sources.from_file(component, Path(config), quiet)))
     layers.append((COMMAND_LINE, {key: value for key, value in given.items() if value is not None}))
     shared = {option.name for option in options(Settings)} if shared is None else set(shared)
     own: dict[str, Any] = {}
     common: dict[str, Any] = {}
-    sources: dict[str, str] = {}
+    origins: dict[str, str] = {}
     for where, values in layers:
         settings = {key: value for key, value in values.items() if key.replace("-", "_") in shared}
         mine = resolve(component.config, {k: v for k, v in values.items() if k not in settings}, where)
         theirs = resolve(Settings, settings, where)
         own |= mine
         common |= theirs
-        sources |= dict.fromkeys([*mine, *theirs], where)
+        origins |= dict.fromkeys([*mine, *theirs], where)
     where = f"{component.kind} {component.name}"
-    return build(component.config, own, where), build(Settings, common, where), sources
+    return build(component.config, own, where), build(Settings, common, where), origins
 
 
 def settings_options(names: Iterable[str]) -> list[click.Option]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from widenet.components import Analysis, Component, Dataset, Model
+from widenet.components import Analysis, Comparison, Component, Dataset, Model
 from widenet.loading import load
 from widenet.options import Option
 from widenet.plugins import KINDS, Registry
@@ -53,6 +53,13 @@ def completer(option: Option) -> Completer | None:
 def component(kind: type[Component]) -> Completer:
     """Completes names of a kind."""
     return _among(lambda ctx: shown(registry_of(ctx), kind))
+
+
+def lone_analysis(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Completes names of analyses that read one run."""
+    registry = registry_of(ctx)
+    names = [registry.shown(found) for found in registry.components(Analysis) if not isinstance(found, Comparison)]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def choices(known: Iterable[str]) -> Completer:

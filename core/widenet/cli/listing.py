@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from widenet.cli import completion
+from widenet.cli import classic, completion
 from widenet.cli.common import Command, described
+from widenet.cli.sources import MANY
 from widenet.cli.terminal import pair, print_json, print_rows, spec
 from widenet.components import Component
 from widenet.errors import UsageError
@@ -44,25 +45,38 @@ def _plugin_row(plugin: Plugin) -> dict[str, Any]:
 @as_json
 @click.pass_obj
 def list_components(registry: Registry, kind: str, as_json: bool) -> None:
-    """List models, datasets, methods or analyses."""
+    """List models, datasets, methods, analyses or exports."""
     rows = [
-        {"name": registry.shown(c), "plugin": c.plugin, "what": c.summary, "presets": list(c.presets)}
+        {"name": registry.shown(c), "plugin": c.plugin, "what": c.summary, "presets": _preset_names(c, as_json)}
         for c in registry.components(KINDS[kind])
     ]
     print_rows(rows, as_json)
 
 
+def _preset_names(component: Component, as_json: bool) -> list[str] | str:
+    """The names, or how many there are where a table has no room for them."""
+    many = len(component.presets) > MANY and not as_json
+    return f"{len(component.presets)} (wn show {component.name})" if many else list(component.presets)
+
+
 @click.command("runs", cls=Command)
 @runs_dir
 @as_json
-def list_runs(runs_dir: Path, as_json: bool) -> None:
+@click.option("--csv", "as_csv", is_flag=True, help=classic.HELP)
+def list_runs(runs_dir: Path, as_json: bool, as_csv: bool) -> None:
     """List runs, oldest first."""
     from widenet.runs import listing
 
-    rows = [_run_row(run) for run in listing(runs_dir)]
-    if not rows:
+    if as_json and as_csv:
+        raise UsageError("--json and --csv are two forms of one table; give one of them")
+    runs = listing(runs_dir)
+    if not runs:
         click.echo(f"no runs in {runs_dir}", err=True)
-    print_rows(rows, as_json)
+    if as_csv:
+        for line in classic.table(runs):
+            click.echo(line)
+    else:
+        print_rows([_run_row(run) for run in runs], as_json)
 
 
 def _run_row(run: Run) -> dict[str, Any]:
@@ -85,7 +99,7 @@ def _run_row(run: Run) -> dict[str, Any]:
 @as_json
 @click.pass_obj
 def show(registry: Registry, name: str, runs_dir: Path, as_json: bool) -> None:
-    """Show a run, a plugin, or a model, data set, method or analysis with its options."""
+    """Show a run, a plugin, or a model, data set, method, analysis or export with its options."""
     components = [c for kind in KINDS.values() for c in registry.components(kind) if name in (c.name, c.full_name)]
     if components:
         _show_components(components, as_json)
@@ -118,8 +132,20 @@ def _show_components(components: list[Component], as_json: bool) -> None:
     for component in components:
         click.echo(f"{component.kind} {component.full_name}: {component.summary}")
         print_rows(described(component), as_json=False)
-        for name, values in component.presets.items():
-            click.echo(f"preset {name}: " + ", ".join(pair(key, plain(value)) for key, value in values.items()))
+        _show_presets(component)
+
+
+def _show_presets(component: Component) -> None:
+    """A line each, aligned where there are many."""
+    found = {
+        name: ", ".join(pair(key, plain(value)) for key, value in values.items()) for name, values in component.presets.items()
+    }
+    if len(found) > MANY:
+        click.echo()
+        print_rows([{"preset": name, "options": text} for name, text in found.items()], as_json=False)
+        return
+    for name, text in found.items():
+        click.echo(f"preset {name}: {text}")
 
 
 def _component_content(component: Component) -> dict[str, Any]:

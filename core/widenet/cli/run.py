@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
-import signal
 import sys
-import threading
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from widenet.cli import completion
 from widenet.cli.common import Command, Group, Sectioned, click_options, help_text, layer_options, layered
+from widenet.cli.stopping import said, stoppable
 from widenet.cli.terminal import print_json
-from widenet.components import Analysis, Component, Dataset, Method, Model, Settings, Train
-from widenet.errors import INTERRUPTED, Stopped, UsageError, WnError
+from widenet.components import Analysis, Comparison, Component, Dataset, Method, Model, Settings, Train
+from widenet.errors import UsageError
 from widenet.options import options
 from widenet.plugins import Registry
 
 if TYPE_CHECKING:
+    from widenet.builtin.tensorboard import TensorBoard
     from widenet.execute import Plan
     from widenet.runs import Run
 
@@ -54,8 +52,9 @@ def method_command(method: Component, name: str) -> click.Command:
             metavar="NAME",
             multiple=True,
             help="Then carry out this analysis; repeatable.",
-            shell_complete=completion.component(Analysis),
+            shell_complete=completion.lone_analysis,
         ),
+        Sectioned(["--tensorboard"], is_flag=True, help="Also write the metrics for TensorBoard, to RUN/tensorboard."),
         Sectioned(["--dry-run"], is_flag=True, help="Show options, folder and sizes; run nothing."),
         Sectioned(["--fresh"], is_flag=True, help="Start anew; an earlier run of the same options is moved aside."),
         Sectioned(["--quiet", "-q"], is_flag=True, help="Print the result only."),
@@ -74,9 +73,11 @@ def method_command(method: Component, name: str) -> click.Command:
 
 
 def _run(registry: Registry, method: Component, given: dict[str, Any]) -> None:
-    flags = {key: given.pop(key) for key in ("parent", "analyze", "dry_run", "fresh", "quiet", "json")}
-    config, settings, sources = layered(method, given, given.pop("preset"), given.pop("config"))
-    analyses = [(found, layered(found, {})[0]) for name in flags["analyze"] for found in [registry.find(Analysis, name)]]
+    flags = {key: given.pop(key) for key in ("parent", "analyze", "tensorboard", "dry_run", "fresh", "quiet", "json")}
+    layers = (given.pop("preset"), given.pop("config"))
+    config, settings, sources = layered(method, given, *layers, quiet=flags["quiet"])
+    analyses = [(found, layered(found, {})[0]) for name in flags["analyze"] for found in [_lone(registry, name)]]
+    listener = _listener(registry) if flags["tensorboard"] else None
 
     from widenet.cli import summary
     from widenet.cli.analyze import carry_out_analysis
@@ -92,12 +93,39 @@ def _run(registry: Registry, method: Component, given: dict[str, Any]) -> None:
         done, new = carry_out(plan, ears, flags["fresh"])
     if not new and not flags["quiet"]:
         click.echo(f"already finished; --fresh would run it anew: {done.path}", err=True)
+    if not new and listener is not None:
+        listener.catch_up(done)
     if flags["json"]:
         _print_json(registry, done, analyses, settings)
         return
     summary.finished(done)
     for analysis, analysis_config in analyses:
-        carry_out_analysis(registry, analysis, analysis_config, done.path, settings, quiet=flags["quiet"])
+        carry_out_analysis(registry, analysis, analysis_config, [done.path], settings, quiet=flags["quiet"])
+
+
+def _lone(registry: Registry, name: str) -> Component:
+    """The analysis of that name.
+
+    Raises:
+        UsageError: unknown, or one that compares several runs.
+    """
+    analysis = registry.find(Analysis, name)
+    if isinstance(analysis, Comparison):
+        raise UsageError(f"--analyze {name} compares several runs; when they are done: wn analyze {name} RUN RUN")
+    return analysis
+
+
+def _listener(registry: Registry) -> TensorBoard:
+    """What writes metrics for TensorBoard, registered beside the plugins.
+
+    Raises:
+        UsageError: TensorBoard is not installed.
+    """
+    from widenet.builtin import tensorboard
+
+    listener = tensorboard.TensorBoard()
+    registry.manager.register(listener, tensorboard.NAME)
+    return listener
 
 
 def _plan(
@@ -126,54 +154,5 @@ def _print_json(registry: Registry, run: Run, analyses: Iterable[tuple[Component
     from widenet.analyse import analyse
     from widenet.runs import Reporter
 
-    tables = {a.name: analyse(registry, a, config, run.path, settings, Reporter())[1] for a, config in analyses}
+    tables = {a.name: analyse(registry, a, config, [run.path], settings, Reporter())[1] for a, config in analyses}
     print_json({"run": str(run.path), **run.record, **({"analyses": tables} if tables else {})})
-
-
-class Interrupted(WnError):
-    """Ctrl-C: the last finished epoch is safe."""
-
-    exit_code = INTERRUPTED
-
-
-@contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """Turn SIGTERM and SIGUSR1, a scheduler's notice of the end, into :class:`Stopped`; say how to go on, also after Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signals = (signal.SIGTERM, signal.SIGUSR1)
-
-    def stop(number: int, _: Any) -> None:
-        # A second notice must not break the record of the first.
-        for other in signals:
-            signal.signal(other, signal.SIG_IGN)
-        raise Stopped(number)
-
-    before = {number: signal.signal(number, stop) for number in signals}
-    try:
-        yield
-    except Stopped as error:
-        error.args = (f"{error}; the last finished epoch is safe, to continue: {again()}",)
-        raise
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; to continue: {again()}") from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def again() -> str:
-    """The command that continues this one: the same, but it must not start anew."""
-    return f"wn {shlex.join(word for word in sys.argv[1:] if word != '--fresh')}"
-
-
-@contextlib.contextmanager
-def said(path: Path) -> Iterator[None]:
-    """Add the run's folder to what a failure says, where there is one and it is not named."""
-    try:
-        yield
-    except WnError as error:
-        if not isinstance(error, (Stopped, UsageError)) and path.exists() and str(path) not in str(error):
-            error.args = (f"{error} [{path}]",)
-        raise

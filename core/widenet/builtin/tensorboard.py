@@ -1,0 +1,65 @@
+"""Metrics for TensorBoard: a listener that ``wn run --tensorboard`` adds to the plugins."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from widenet.errors import UsageError
+from widenet.plugins import hookimpl
+
+NAME = "--tensorboard"
+"""What the listener is called where it fails."""
+FOLDER = "tensorboard"
+
+
+class TensorBoard:
+    """Writes each line of metrics, as scalars by step, to ``<run>/tensorboard``.
+
+    Raises:
+        UsageError: the package is not installed.
+    """
+
+    def __init__(self) -> None:
+        if importlib.util.find_spec("tensorboard") is None:
+            raise UsageError(f"{NAME} needs TensorBoard: pip install 'widenet[tensorboard]'")
+        self.writer: Any = None
+
+    @hookimpl
+    def logged(self, run: Any, values: Mapping[str, Any]) -> None:
+        """Write the line."""
+        if self.writer is None:
+            self._open(run)  # the line is among those of the run by now
+        else:
+            self._write(values)
+        self.writer.flush()
+
+    @hookimpl
+    def finished(self, run: Any) -> None:
+        """Close the file."""
+        if self.writer is None:
+            self._open(run)
+        self.writer.close()
+
+    def catch_up(self, run: Any) -> None:
+        """Write the metrics of a run that was finished before, unless they are there."""
+        if not (run.path / FOLDER).is_dir():
+            self.finished(run)
+
+    def _open(self, run: Any) -> None:
+        """Start a file that makes TensorBoard forget those of earlier, broken-off processes, and holds all lines so far."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(run.path / FOLDER, purge_step=0)
+        for line in run.metrics():
+            self._write(line)
+
+    def _write(self, values: Mapping[str, Any]) -> None:
+        """Write one line's numbers; a line without step and epoch has no place, a value that was not finite no height."""
+        step = values.get("step", values.get("epoch"))
+        if step is None:
+            return
+        for tag, value in values.items():
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and tag != "step":
+                self.writer.add_scalar(tag, value, step)
