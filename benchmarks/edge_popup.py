@@ -22,7 +22,7 @@ from widenet.components import Train
 from widenet.masks import attach
 from widenet.train.optimisers import make_optimiser
 from widenet.train.process import tune_process
-from widenet_supermask.edge_popup import EdgePopup
+from widenet_supermask.variants.edge_popup import EdgePopup
 
 
 class SortEveryForward(nn.Module):
@@ -80,7 +80,7 @@ VARIANTS = {"dense": dense, "ours": masked(EdgePopup), "sort": masked(SortEveryF
 def step_of(net: nn.Module, x: Tensor, y: Tensor) -> Callable[[], None]:
     """One optimiser step of a network."""
     net.to(memory_format=torch.channels_last).train()
-    steps = make_optimiser(net.parameters(), Train(lr=1e-3))
+    steps = make_optimiser(net, Train(lr=1e-3))
 
     def step() -> None:
         F.cross_entropy(net(x), y).backward()

@@ -142,7 +142,7 @@ def own_cost(task: str, threads: int, rounds: int) -> None:
     name, shape, count, _ = TASKS[task]
     data = our_data(task)
     net = network(name, shape).to(memory_format=torch.channels_last).train()
-    steps = make_optimiser(net.parameters(), Train(lr=0.01))
+    steps = make_optimiser(net, Train(lr=0.01))
     with tempfile.TemporaryDirectory() as folder:
         epochs = our_epochs(task, False, 10_000, Path(folder))
         run = Run(Path(folder), {"seed": 0})

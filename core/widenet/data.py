@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from widenet.errors import WnError
+from widenet.errors import UsageError, WnError
 
 PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 """Processors this process may use: more workers would only slow each other down."""
@@ -31,6 +31,12 @@ class Split(Protocol):
 
     def to(self, device: torch.device | str, workers: int | None = None) -> Self:
         """Return the split with its batches on ``device``; ``workers`` processes read it if it lies on disk."""
+
+    def labels(self) -> Tensor:
+        """Return the class of every sample, int64 (N,) on the CPU."""
+
+    def part(self, chosen: Tensor) -> Self:
+        """Return the split that has only the samples with these indices, int64 on the CPU."""
 
     def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``(inputs, labels)`` for one pass over the split, the last partial batch included.
@@ -57,6 +63,27 @@ class Data:
         """Return the data set with all of its splits on ``device``; ``workers`` processes read those that lie on disk."""
         val = None if self.val is None else self.val.to(device, workers)
         return attrs.evolve(self, train=self.train.to(device, workers), test=self.test.to(device, workers), val=val)
+
+    def hold_out(self, fraction: float, generator: torch.Generator) -> Data:
+        """Return the data set with this fraction of each class's training samples, at least one, as ``val`` instead.
+
+        Raises:
+            UsageError: it has a validation split of its own, or a class with too few samples.
+        """
+        if self.val is not None:
+            raise UsageError(f"{self.name} has a validation split of its own; leave --val out")
+        labels = self.train.labels()
+        rank = torch.empty(len(labels), dtype=torch.int64)
+        held = torch.zeros(len(labels), dtype=torch.bool)
+        rank[torch.randperm(len(labels), generator=generator)] = torch.arange(len(labels))
+        for label in labels.unique():
+            members = (labels == label).nonzero().flatten()
+            count = max(1, round(fraction * len(members)))
+            if count == len(members):
+                raise UsageError(f"--val {fraction} leaves class {int(label)} of {self.name} without training samples")
+            held[members[rank[members].argsort()[:count]]] = True
+        parts = [self.train.part(chosen.nonzero().flatten()) for chosen in (~held, held)]
+        return attrs.evolve(self, train=parts[0], val=parts[1])
 
 
 def _channels_last(x: Tensor) -> Tensor:
@@ -96,6 +123,15 @@ class Images:
     def to(self, device: torch.device | str, workers: int | None = None) -> Images:
         """Return the split with its tensors on ``device``; no worker is needed."""
         return attrs.evolve(self, x=self.x.to(device), y=self.y.to(device))
+
+    def labels(self) -> Tensor:
+        """Return the class of every sample."""
+        return self.y.cpu()
+
+    def part(self, chosen: Tensor) -> Images:
+        """Return the split that has only these samples."""
+        index = chosen.to(self.x.device)
+        return attrs.evolve(self, x=self.x.index_select(0, index), y=self.y.index_select(0, index))
 
     def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``(inputs, labels)`` for one pass; see :meth:`Split.batches`."""
@@ -174,7 +210,8 @@ def channel_statistics(x: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]
 class Files:
     """One split of a folder of large images, read by worker processes.
 
-    ``images[i]`` is a PIL image and its label, as of torchvision's ``ImageFolder``, or raises :class:`WnError`.
+    ``images[i]`` is a PIL image and its label, ``images.targets`` has all labels, as of torchvision's ``ImageFolder``; an image
+    that cannot be read raises :class:`WnError`.
     ``plain``, or ``augment`` when shuffled, gives the image its final size. ``augment`` may draw from torch's global
     generator, seeded for each sample and then put back: the number of workers changes nothing. ``mean`` and ``std`` are
     per channel in units of pixel / 255.
@@ -194,6 +231,14 @@ class Files:
     def to(self, device: torch.device | str, workers: int | None = None) -> Files:
         """Return the split with its batches on ``device``, read by so many processes (as before if None)."""
         return attrs.evolve(self, device=device, workers=self.workers if workers is None else workers)
+
+    def labels(self) -> Tensor:
+        """Return the class of every sample."""
+        return torch.tensor(self.images.targets)
+
+    def part(self, chosen: Tensor) -> Files:
+        """Return the split that has only these samples."""
+        return attrs.evolve(self, images=_Part(self.images, chosen.tolist()))
 
     def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``(inputs, labels)`` for one pass; see :meth:`Split.batches`."""
@@ -220,6 +265,24 @@ class Files:
         order = torch.randperm(len(self), generator=generator, device=generator.device)
         seeds = torch.randint(2**31, (len(self),), generator=generator, device=generator.device)
         return list(zip(order.tolist(), seeds.tolist(), strict=True))
+
+
+@attrs.frozen(eq=False)
+class _Part(Dataset):
+    """Some of the images."""
+
+    images: Any
+    chosen: list[int]
+
+    @property
+    def targets(self) -> list[int]:
+        return [self.images.targets[index] for index in self.chosen]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.images[self.chosen[index]]
 
 
 @attrs.frozen(eq=False)

@@ -101,11 +101,14 @@ def prepare(plan: Plan) -> tuple[Any, Any, Any]:
     if plan.parent is not None:
         opening.check_final(plan.parent)
     data = opening.made(plan.data, plan.settings.data_dir, plan.data_config).to(device, plan.settings.workers)
+    fresh = Run(plan.path, {"seed": plan.settings.seed})
+    if fraction := getattr(plan.config, "val", 0):
+        data = data.hold_out(fraction, fresh.generator("val"))
     if plan.parent is not None:
         _check_fits(plan.parent, plan.data, data)
         net = opening.network(plan.registry, plan.parent)
     else:
-        Run(plan.path, {"seed": plan.settings.seed}).seed_everything("model")
+        fresh.seed_everything("model")
         net = opening.made(plan.model, data.shape, data.classes, plan.model_config)
     return net.to(device).to(memory_format=torch.channels_last), data, device
 
@@ -197,8 +200,19 @@ def _work(plan: Plan, run: Run, net: Any, data: Any, device: Any, environment: d
     run.save_weights("final", plain_state(net))
     if found:
         result.setdefault("kept", sum(int(m.sum()) for m in found.values()) / sum(m.numel() for m in found.values()))
-    tested = [line["test/accuracy"] for line in run.metrics() if line.get("test/accuracy") is not None]
-    run.record["result"] = jsonable({**({"test_accuracy": tested[-1]} if tested else {}), **result})
+    run.record["result"] = jsonable({**_measured(run), **result})
+
+
+def _measured(run: Run) -> dict[str, Any]:
+    """What the metrics say of a run as a whole: the last accuracies, and those of the best epoch where one was chosen."""
+    evaluated = [line for line in run.metrics() if line.get("test/accuracy") is not None]
+    last = {
+        f"test_{key}": evaluated[-1][f"test/{key}"]
+        for key in ("accuracy", "top5")
+        if evaluated and f"test/{key}" in evaluated[-1]
+    }
+    best = {f"best_{key.replace('/', '_')}": value for key, value in run.best.items() if not key.startswith("train")}
+    return {**last, **best}
 
 
 def _note_changes(run: Run, environment: dict[str, Any]) -> None:

@@ -50,7 +50,8 @@ class Fixed(nn.Module):
 class Chosen(nn.Module):
     """Base of masks chosen from a tensor that training moves (scores): chosen anew only after that tensor has changed.
 
-    So the choice costs once per optimiser step and nothing in evaluation. A subclass sets ``scores`` and writes :meth:`choose`.
+    So the choice costs once per optimiser step and nothing in evaluation. A subclass writes :meth:`choose`, and sets ``scores``
+    or says in :meth:`ranked` what else it chooses by.
 
     Args:
         shape: tensor whose shape, strides and device the mask takes.
@@ -63,30 +64,36 @@ class Chosen(nn.Module):
         super().__init__()
         # The scores decide the mask, so checkpoints need not hold it.
         self.register_buffer("mask", torch.ones_like(shape, dtype=torch.bool), persistent=False)
-        self._chosen_for: tuple[int, int, int] | None = None
+        self._chosen_for: tuple[object, ...] | None = None
+
+    def ranked(self, weight: Tensor) -> Tensor:
+        """The tensor that the mask is chosen by; ``weight`` is the one under the mask."""
+        return self.scores
 
     def choose(self, weight: Tensor) -> None:
         """Write ``self.mask``, in place."""
         raise TypeError(f"{type(self).__name__} does not say how to choose its mask")
 
-    def stale(self) -> bool:
-        """Whether the scores changed since the mask was chosen (never inside a compiled graph: see :func:`refresh`)."""
-        return not torch.compiler.is_compiling() and self._chosen_for != self._stamp()
+    def stale(self, weight: Tensor) -> bool:
+        """Whether what the mask was chosen by has changed since (never inside a compiled graph: see :func:`refresh`)."""
+        return not torch.compiler.is_compiling() and self._chosen_for != self.stamp(weight)
 
-    def chosen(self) -> None:
-        """Note that the mask now fits the scores."""
-        self._chosen_for = self._stamp()
+    def chosen(self, weight: Tensor) -> None:
+        """Note that the mask now fits."""
+        self._chosen_for = self.stamp(weight)
 
-    def _stamp(self) -> tuple[int, int, int]:
+    def stamp(self, weight: Tensor) -> tuple[object, ...]:
+        """What differs once the mask must be chosen anew."""
+        by = self.ranked(weight)
         # An in-place change raises a tensor's version, except when a fused optimiser makes it: so its steps count as well.
-        return id(self.scores), self.scores._version, _steps
+        return by.data_ptr(), by._version, _steps
 
     @torch.no_grad()
     def refresh(self, weight: Tensor) -> None:
-        """Choose the mask anew if the scores have changed."""
-        if self.stale():
+        """Choose the mask anew if it must be."""
+        if self.stale(weight):
             self.choose(weight)
-            self.chosen()
+            self.chosen(weight)
 
 
 def layers(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -96,72 +103,83 @@ def layers(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, module
 
 
-def attach(net: nn.Module, make: Callable[[str, Tensor], nn.Module | None]) -> None:
+def places(net: nn.Module, biases: bool = False) -> Iterator[tuple[str, nn.Module, str]]:
+    """Name, module and parameter of all that can be masked: a weight goes by its module's path, a bias by ``<path>.bias``."""
+    for path, module in layers(net):
+        yield path, module, "weight"
+        if biases and (module._parameters.get("bias") is not None or parametrize.is_parametrized(module, "bias")):
+            yield f"{path}.bias".lstrip("."), module, "bias"
+
+
+def attach(net: nn.Module, make: Callable[[str, Tensor], nn.Module | None], biases: bool = False) -> None:
     """Attach ``make(path, weight)`` to each layer's weight; where it returns None the layer stays as it is.
 
-    A mask that a layer already has is replaced; the weight under it is kept.
+    A mask that a layer already has is replaced; the weight under it is kept. With ``biases`` those are offered as well, as
+    ``make("<path>.bias", bias)``.
 
     Raises:
         ValueError: a mask's shape is not its weight's.
     """
-    for name, module in list(layers(net)):
-        mask: Any = make(name, original(module).detach())
+    for name, module, parameter in list(places(net, biases)):
+        mask: Any = make(name, original(module, parameter).detach())
         if mask is None:
             continue
-        mask.to(original(module).device)
-        if mask.mask.shape != original(module).shape:
-            shapes = f"{tuple(mask.mask.shape)}, its weight {tuple(original(module).shape)}"
-            raise ValueError(f"the mask for {name} has shape {shapes}")
-        if (position := _position(module)) is None:
-            parametrize.register_parametrization(module, "weight", mask)
+        weight = original(module, parameter)
+        mask.to(weight.device)
+        if mask.mask.shape != weight.shape:
+            raise ValueError(f"the mask for {name} has shape {tuple(mask.mask.shape)}, its weight {tuple(weight.shape)}")
+        if (position := _position(module, parameter)) is None:
+            parametrize.register_parametrization(module, parameter, mask)
         else:
             # Not removed and registered anew: removal edits a class that a copy of the network may share.
-            steps(module)[position] = mask
+            steps(module, parameter)[position] = mask
 
 
-def original(module: nn.Module) -> Tensor:
-    """The weight of a layer without its mask."""
-    weight = steps(module).original if parametrize.is_parametrized(module, "weight") else module.weight
+def original(module: nn.Module, parameter: str = "weight") -> Tensor:
+    """The weight (or bias) of a layer without its mask."""
+    masked = parametrize.is_parametrized(module, parameter)
+    weight = steps(module, parameter).original if masked else getattr(module, parameter)
     assert isinstance(weight, Tensor)
     return weight
 
 
-def steps(module: nn.Module) -> parametrize.ParametrizationList:
+def steps(module: nn.Module, parameter: str = "weight") -> parametrize.ParametrizationList:
     """What stands between a parametrized layer's original weight and the one it uses."""
-    found = module.parametrizations["weight"]  # type: ignore[index]
+    found = module.parametrizations[parameter]  # type: ignore[index]
     assert isinstance(found, parametrize.ParametrizationList)
     return found
 
 
-def modules(net: nn.Module) -> dict[str, nn.Module]:
-    """Module path -> the mask module attached to its weight."""
-    found = {name: _mask_of(module) for name, module in net.named_modules()}
-    return {name: mask for name, mask in found.items() if mask is not None}
+def masked(net: nn.Module) -> Iterator[tuple[str, Any, Tensor]]:
+    """Name, mask module and the tensor under it, of every mask in the network."""
+    for name, module, parameter in places(net, biases=True):
+        if (position := _position(module, parameter)) is not None:
+            yield name, steps(module, parameter)[position], original(module, parameter)
 
 
-def _mask_of(module: nn.Module) -> nn.Module | None:
-    position = _position(module)
-    return None if position is None else steps(module)[position]
+def modules(net: nn.Module) -> dict[str, Any]:
+    """Module path (of a bias ``<path>.bias``) -> the mask module attached there."""
+    return {name: mask for name, mask, _ in masked(net)}
 
 
-def _position(module: nn.Module) -> int | None:
+def _position(module: nn.Module, parameter: str) -> int | None:
     """Where among the parametrizations of a layer's weight its mask is."""
-    if not parametrize.is_parametrized(module, "weight"):
+    if not parametrize.is_parametrized(module, parameter):
         return None
-    return next((position for position, step in enumerate(steps(module)) if hasattr(step, "mask")), None)
+    return next((position for position, step in enumerate(steps(module, parameter)) if hasattr(step, "mask")), None)
 
 
 def refresh(net: nn.Module) -> None:
     """Bring every mask up to date with what it is chosen from; compiled networks rely on this before each step."""
-    for name, mask in modules(net).items():
+    for _, mask, weight in masked(net):
         if isinstance(mask, Chosen):
-            mask.refresh(original(net.get_submodule(name)).detach())
+            mask.refresh(weight.detach())
 
 
 def masks(net: nn.Module) -> dict[str, Tensor]:
-    """Module path -> bool mask of the weight's shape, as the next forward pass will use it; a copy."""
+    """Module path (of a bias ``<path>.bias``) -> bool mask of the weight's shape, as the next forward pass uses it; a copy."""
     refresh(net)
-    return {name: mask.mask.detach().bool().clone() for name, mask in modules(net).items()}  # type: ignore[operator]
+    return {name: mask.mask.detach().bool().clone() for name, mask in modules(net).items()}
 
 
 def density(net: nn.Module) -> dict[str, float]:
@@ -179,8 +197,8 @@ def plain_state(net: nn.Module) -> dict[str, Tensor]:
     for path, module in net.named_modules():
         for key in getattr(module, "parametrizations", {}):
             value = getattr(module, key)
-            mask = _mask_of(module) if key == "weight" else None
-            if mask is not None:
-                value = torch.where(mask.mask.bool(), value, original(module))  # type: ignore[operator]
+            if (position := _position(module, key)) is not None:
+                mask: Any = steps(module, key)[position]
+                value = torch.where(mask.mask.bool(), value, original(module, key))
             state[f"{path}.{key}" if path else key] = value.detach().clone()
     return state

@@ -125,14 +125,14 @@ def _mask(net: nn.Module, run: Run, tag: str) -> None:
     """
     import torch
 
-    from widenet.masks import Fixed, attach, layers
+    from widenet.masks import Fixed, attach, places
 
     masks = run.masks(tag)
-    unknown = sorted(masks.keys() - {name for name, _ in layers(net)})
+    unknown = sorted(masks.keys() - {name for name, _, _ in places(net, biases=True)})
     try:
         if unknown:
             raise ValueError(f"it has no layer {unknown[0]!r}")
-        attach(net, lambda name, _: Fixed(torch.from_numpy(masks[name])) if name in masks else None)
+        attach(net, lambda name, _: Fixed(torch.from_numpy(masks[name])) if name in masks else None, biases=True)
     except (ValueError, TypeError) as error:
         raise WnError(f"the masks of {run.name} do not fit its network ({error}); use --fresh") from error
 

@@ -202,7 +202,7 @@ def test_schedules(options, rates):
 def test_optimisers_take_only_what_trains(name):
     net = linear()
     net.bias.requires_grad_(False)
-    made = make_optimiser(net.parameters(), Train(optimizer=name, weight_decay=0.3))
+    made = make_optimiser(net, Train(optimizer=name, weight_decay=0.3))
     assert [len(group["params"]) for group in made.param_groups] == [1]
     assert made.param_groups[0]["weight_decay"] == 0.3
 

@@ -13,7 +13,7 @@ def mask_stats(run: Any, net: Any, data: Any, config: NoOptions) -> Iterator[dic
     """Count kept weights, density and dead units of each masked layer.
 
     A dead unit (row of a linear layer, filter of a convolution) has no incoming weight left; a dead input feeds no unit.
-    The last row, ``all``, sums over layers.
+    The last row, ``all``, sums over layers. A masked bias has a row of weights kept, and no units.
 
     Raises:
         WnError: the run has no masks.
@@ -22,11 +22,11 @@ def mask_stats(run: Any, net: Any, data: Any, config: NoOptions) -> Iterator[dic
         raise WnError(f"{run.name} has no masks ({run.record['component']} makes none); `wn run supermask` makes some")
     totals = {"weights": 0, "kept": 0, "units": 0, "dead_units": 0, "inputs": 0, "dead_inputs": 0}
     for layer, mask in run.masks().items():
-        per_pair = mask.reshape(len(mask), mask.shape[1] if mask.ndim > 1 else 1, -1).any(2)
+        per_pair = mask.reshape(*mask.shape[:2], -1).any(2) if mask.ndim > 1 else mask[:0].reshape(0, 0)
         row = {
             "weights": mask.size,
             "kept": int(mask.sum()),
-            "units": len(mask),
+            "units": len(per_pair),
             "dead_units": int((~per_pair.any(1)).sum()),
             "inputs": per_pair.shape[1],
             "dead_inputs": int((~per_pair.any(0)).sum()),

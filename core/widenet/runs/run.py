@@ -58,6 +58,8 @@ class Run:
     registry: Registry | None = None
     fits: int = 0
     """How many training loops this process has started on the run; numbers them for resuming."""
+    best: dict[str, Any] = attrs.field(factory=dict)
+    """The best epoch of the last training loop and its accuracies, where one was chosen."""
 
     @classmethod
     def open(cls, path: Path, **fields: Any) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from widenet.weights import load_tensors, save_tensors
 SCHEMA = 1
 
 
-def save(run: Run, fit: int, epoch: int, net: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """Write ``checkpoint.pt``, whole or not at all: loop number, epochs done, network, optimiser, lines of metrics.
+def save(
+    run: Run, fit: int, epoch: int, net: nn.Module, optimiser: torch.optim.Optimizer, best: Mapping[str, Any] | None = None
+) -> None:
+    """Write ``checkpoint.pt``, whole or not at all: loop number, epochs done, network, optimiser, best epoch, lines of metrics.
 
     The last state of an earlier loop stays beside it, as ``checkpoint-<loop>.pt``.
 
@@ -37,6 +40,7 @@ def save(run: Run, fit: int, epoch: int, net: nn.Module, optimiser: torch.optim.
         "epoch": epoch,
         "net": net.state_dict(),
         "optimiser": optimiser.state_dict(),
+        "best": dict(best or {}),
         "lines": run.lines(),
         "random": _random_state(),
     }

@@ -6,13 +6,17 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
+
+TOP = 5
 
 
 @torch.inference_mode()
 def evaluate(net: nn.Module, split: Any, batch_size: int = 256, amp: bool = False) -> dict[str, float]:
     """Mean cross-entropy (nats) and accuracy (a fraction) of ``net`` in evaluation mode; its mode is put back.
+
+    With more than five classes also ``top5``: the fraction of samples whose class is among the five likeliest.
 
     Args:
         net: maps ``(n, *shape)`` to ``(n, classes)`` logits.
@@ -20,16 +24,25 @@ def evaluate(net: nn.Module, split: Any, batch_size: int = 256, amp: bool = Fals
     """
     was_training = net.training
     net.eval()
-    totals = None
+    totals = torch.zeros(3, dtype=torch.float64)
     # Masked weights are multiplied out once here, not once a batch.
     with parametrize.cached():
         for x, y in split.batches(batch_size):
             with torch.autocast(x.device.type, torch.bfloat16, enabled=amp):
                 logits = net(x)
             loss = F.cross_entropy(logits.float(), y, reduction="sum").double()
-            correct = (logits.argmax(1) == y).sum().double()
-            batch = torch.stack([loss, correct])
-            totals = batch if totals is None else totals + batch
+            totals = totals.to(x.device) + torch.cat([loss[None], hits(logits, y).double()])
     net.train(was_training)
-    loss_sum, right = (totals / len(split)).tolist() if totals is not None else (float("nan"), float("nan"))
-    return {"loss": loss_sum, "accuracy": right}
+    return means(totals, len(split), logits.shape[1] if len(split) else 0)
+
+
+def hits(logits: Tensor, y: Tensor) -> Tensor:
+    """How many of ``y`` (n,) are the likeliest class, and among the five likeliest, by ``logits`` (n, classes): int64 (2,)."""
+    right = logits.topk(min(TOP, logits.shape[1]), 1).indices == y[:, None]
+    return torch.stack([right[:, 0].sum(), right.sum()])
+
+
+def means(totals: Tensor, count: int, classes: int) -> dict[str, float]:
+    """Metrics of ``count`` samples from their summed loss and hits ``totals`` (3,)."""
+    loss, first, among = (totals / count).tolist()
+    return {"loss": loss, "accuracy": first, **({"top5": among} if classes > TOP else {})}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -14,14 +13,14 @@ from torch import Tensor, nn
 
 from widenet.components import Train
 from widenet.errors import WnError
-from widenet.masks import masks, plain_state, refresh
+from widenet.masks import Fixed, masks, modules, plain_state
 from widenet.runs import Run
 from widenet.train import checkpoint
 from widenet.train.evaluate import evaluate
 from widenet.train.optimisers import learning_rate, make_optimiser
+from widenet.train.steps import Steps
 
-GLANCE = 0.2
-"""Seconds between looks at the running loss: each one waits for a GPU."""
+Measure = Callable[..., Mapping[str, float]]
 
 
 @attrs.frozen
@@ -33,7 +32,15 @@ class Epoch:
 
 
 def fit(
-    run: Run, net: nn.Module, data: Any, config: Train, *, loss: Callable[[Tensor, Tensor], Tensor] | None = None
+    run: Run,
+    net: nn.Module,
+    data: Any,
+    config: Train,
+    *,
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+    before: Callable[[int], None] | None = None,
+    stepped: Callable[[int], None] | None = None,
+    measure: Measure = evaluate,
 ) -> Iterator[Epoch]:
     """Train the parameters of ``net`` that require gradients; yields after each epoch.
 
@@ -41,12 +48,19 @@ def fit(
     the last saved epoch; on the CPU the result is bit-identical to that of an unbroken run, given equal threads. All state
     must live in parameters and buffers. Every epoch draws from its own random streams. A last batch of one image is left out.
 
+    Weights and masks of the epoch that did best on the split ``config.best_by``, if there is one, are kept under the tag
+    ``best``. Where masks move, ``mask/flips`` is the fraction of their entries that changed in the epoch.
+
     Args:
         run: receives metrics, checkpoints, and weights and masks every ``save_every`` epochs.
         net: any module; weights are moved to ``channels_last``.
         data: a :class:`~widenet.data.Data`.
         config: options; cross-entropy with their ``label_smoothing`` unless ``loss`` is given.
         loss: ``(logits, labels) -> scalar``, the mean over the batch.
+        before: called before each epoch with its number (from 1), first on resuming too: for schedules, say which of the
+            parameters that required gradients at the start train in this epoch.
+        stepped: called after each optimiser step with its number (from 1, over all epochs of the loop).
+        measure: ``(net, split, amp=...) -> metrics``, among them ``accuracy``.
 
     Raises:
         WnError: the loss is no longer finite (the last good state stays on disk), nothing to train, or a checkpoint that
@@ -58,102 +72,75 @@ def fit(
     net.to(run.device).to(memory_format=torch.channels_last)
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise WnError("nothing to train: no parameter of the network requires gradients")
-    optimiser = make_optimiser(net.parameters(), config)
+    optimiser = make_optimiser(net, config)
     criterion = loss or (lambda z, y: F.cross_entropy(z, y, label_smoothing=config.label_smoothing))
-    done = _resume(run, loop, net, optimiser)
+    saved = _resume(run, loop, net, optimiser)
+    done, best = saved.get("epoch", 0), saved.get("best", {})
     if 0 < done < config.epochs:
         run.say(f"continuing after epoch {done} of {config.epochs}")
     prefix = f"loop-{loop}-" if loop else ""
     if done == 0 and config.save_every:
         _keep(run, f"{prefix}init", net)
-    forward = torch.compile(net) if config.compile else net
+    steps = Steps(run, loop, net, data.train, config, criterion, optimiser, stepped)
     for number in range(done + 1, config.epochs + 1):
         began = time.perf_counter()
         # Every epoch draws (dropout, stochastic masks) from streams of its own.
         run.seed_everything("epoch", loop, number)
+        moving = _moving(net)
+        if before is not None:
+            before(number)
         rate = learning_rate(config, number)
         for group in optimiser.param_groups:
             group["lr"] = rate
         values: dict[str, Any] = {"epoch": number, "step": number * -(-len(data.train) // config.batch_size), "lr": rate}
-        values |= _train(run, loop, number, net, forward, data.train, config, criterion, optimiser)
+        values |= steps.epoch(number)
         if number % config.eval_every == 0 or number == config.epochs:
             for name in ("val", "test"):
                 if (split := getattr(data, name)) is not None:
-                    measured = evaluate(net, split, amp=config.amp)
+                    measured = measure(net, split, amp=config.amp)
                     values |= {f"{name}/{key}": value for key, value in measured.items()}
+        if moving:
+            values["mask/flips"] = _flips(moving, _moving(net))
         values["seconds"] = round(time.perf_counter() - began, 3)
         run.log(values)
         run.reporter.epoch(number, config.epochs, values)
         yield Epoch(number, values)
         if config.save_every and number % config.save_every == 0:
             _keep(run, f"{prefix}epoch-{number:04d}", net)
-        checkpoint.save(run, loop, number, net, optimiser)
+        if (data.val is not None or config.best_by == "test") and _better(values, best, config.best_by):
+            best = {"epoch": number, **{key: value for key, value in values.items() if key.endswith("/accuracy")}}
+            _keep(run, f"{prefix}best", net)
+        checkpoint.save(run, loop, number, net, optimiser, best)
+    run.best = best
 
 
-def _resume(run: Run, loop: int, net: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-    """Epochs of this loop that are done, their state restored."""
+def _resume(run: Run, loop: int, net: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+    """What a checkpoint says of this loop, its state restored; empty where there is none."""
     saved = checkpoint.load(run)
     if saved is None or saved["fit"] < loop:
-        return 0
+        return {}
     checkpoint.restore(run, saved, net, optimiser)
-    return saved["epoch"]
+    return saved
 
 
-def _train(
-    run: Run,
-    loop: int,
-    number: int,
-    net: nn.Module,
-    forward: Callable[[Tensor], Tensor],
-    split: Any,
-    config: Train,
-    criterion: Callable[[Tensor, Tensor], Tensor],
-    optimiser: torch.optim.Optimizer,
-) -> dict[str, float]:
-    """One epoch of optimiser steps; mean loss and accuracy over its images."""
-    net.train()
-    device = torch.device(run.device)
-    count = -(-len(split) // config.batch_size)
-    losses = torch.zeros(count, device=device)
-    correct = torch.zeros((), dtype=torch.int64, device=device)
-    seen, glance = 0, time.perf_counter() + GLANCE
-    for step, (x, y) in enumerate(split.batches(config.batch_size, run.generator("order", loop, number))):
-        if len(y) == 1 < config.batch_size and count > 1:
-            continue  # a last batch of one: batch norm has no statistics of one sample
-        if config.compile:
-            refresh(net)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
-            logits = forward(x)
-            value = criterion(logits, y)
-        value.backward()
-        optimiser.step()
-        optimiser.zero_grad()
-        with torch.no_grad():
-            losses[step] = value * len(y)
-            correct += (logits.argmax(1) == y).sum()
-        seen += len(y)
-        if time.perf_counter() > glance:
-            mean = _mean(losses[: step + 1], seen, number)
-            run.reporter.step(number, config.epochs, (step + 1) / count, {"loss": mean, "accuracy": correct.item() / seen})
-            glance = time.perf_counter() + GLANCE
-    return {"train/loss": _mean(losses, seen, number), "train/accuracy": correct.item() / max(seen, 1)}
+def _moving(net: nn.Module) -> dict[str, Tensor]:
+    """The masks that training may change."""
+    found = modules(net)
+    if all(isinstance(mask, Fixed) for mask in found.values()):
+        return {}
+    return {name: mask for name, mask in masks(net).items() if not isinstance(found[name], Fixed)}
 
 
-def _mean(losses: Tensor, seen: int, epoch: int) -> float:
-    """Mean loss so far.
+def _flips(then: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> float:
+    """The fraction of all mask entries that differ."""
+    changed = sum(int((mask != now[name]).sum()) for name, mask in then.items())
+    return changed / sum(mask.numel() for mask in then.values())
 
-    Raises:
-        WnError: a loss is not finite, naming the first step at which.
-    """
-    values = losses.double()
-    total = values.sum().item()
-    if not math.isfinite(total):
-        step = int((~values.isfinite()).nonzero()[0]) + 1
-        raise WnError(
-            f"the loss is no longer finite at step {step} of epoch {epoch}; lower --lr or raise --warmup "
-            "(checkpoint.pt, if there is one, holds the last good state)"
-        )
-    return total / max(seen, 1)
+
+def _better(values: Mapping[str, Any], best: Mapping[str, Any], split: str) -> bool:
+    """Whether an epoch did better than the best so far; not where it was not evaluated."""
+    key = f"{split}/accuracy"
+    return key in values and values[key] > best.get(key, -1)
 
 
 def _keep(run: Run, tag: str, net: nn.Module) -> None:

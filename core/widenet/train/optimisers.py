@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from widenet.components import Train
 
 
-def make_optimiser(parameters: Iterable[nn.Parameter], config: Train) -> torch.optim.Optimizer:
-    """The optimiser of ``config``, in its fused form."""
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
+def make_optimiser(net: nn.Module, config: Train) -> torch.optim.Optimizer:
+    """The optimiser of ``config`` over all that requires gradients in ``net``, in its fused form."""
+    options: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
     if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            trained,
-            config.lr,
-            momentum=config.momentum,
-            nesterov=config.nesterov,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        return torch.optim.SGD(_groups(net, config), momentum=config.momentum, nesterov=config.nesterov, **options)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
-    return kind(trained, config.lr, weight_decay=config.weight_decay, fused=True)
+    return kind(_groups(net, config), **options)
+
+
+def _groups(net: nn.Module, config: Train) -> list[dict[str, Any]]:
+    """The trained parameters; without ``norm_decay``, those of batch normalisation apart."""
+    norms = {p for module in net.modules() if isinstance(module, _NormBase) for p in module.parameters(recurse=False)}
+    apart = set() if config.norm_decay else norms
+    trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    spared = [parameter for parameter in trained if parameter in apart]
+    groups: list[dict[str, Any]] = [{"params": [parameter for parameter in trained if parameter not in apart]}]
+    return [*groups, {"params": spared, "weight_decay": 0.0}] if spared else groups
 
 
 def learning_rate(config: Train, epoch: int) -> float:

@@ -22,6 +22,7 @@ Initialiser = Literal[
 ]
 RANKED = ("edge-popup", "signed", "dnw", "biprop", "iterand")
 """Variants whose mask keeps the highest ranked weights, chosen anew after every step."""
+LR_SCORES, LR_WEIGHTS = 0.2, 0.02
 SCORED = ("edge-popup", "sample", "signed", "biprop", "iterand")
 """Variants that train scores."""
 ONLY_FOR = {
@@ -116,7 +117,9 @@ class Supermask(Train):
     )
     epochs: int = opt(30, "Passes over the training images.", validator=ge(1))
     batch_size: int = opt(64, "Images per optimiser step.", validator=ge(1))
-    lr: float = opt(0.2, "Peak learning rate of the scores.", validator=gt(0))
+    lr: float | None = opt(  # type: ignore[assignment]
+        None, f"Peak learning rate; none takes {LR_SCORES} for scores, {LR_WEIGHTS} for weights.", validator=optional(gt(0))
+    )
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -125,11 +128,11 @@ class Supermask(Train):
         for name, variants in ONLY_FOR.items():
             if getattr(self, name) != defaults[name] and self.variant not in variants:
                 raise ValueError(f"{name} means nothing for variant {self.variant}, only for {', '.join(variants)}")
-        if self.anneal > self.epochs:
-            raise ValueError(f"anneal is {self.anneal} epochs, the run only {self.epochs}")
+        if self.anneal >= self.epochs:
+            raise ValueError(f"anneal is {self.anneal} epochs, which leaves none of {self.epochs} with the final fraction")
         if self.scope != "layer" and self.variant not in RANKED:
             raise ValueError(f"scope {self.scope} needs a variant that ranks weights: {', '.join(RANKED)}")
-        if self.scope != "layer" and self.floor > min(self.keep, *overrides(self.keep_for).values(), 1):
+        if self.scope != "layer" and self.floor > min(self.keep, self.keep_start):
             raise ValueError(f"floor {self.floor} is more than is kept at all")
-        if self.compat == "original" and self.scale_fan and self.keep == 1:
+        if self.compat == "original" and self.scale_fan and 1 in (self.keep, *overrides(self.keep_for).values()):
             raise ValueError("compat original scales the fan by what is removed, which is nothing with keep 1")

@@ -1,87 +1,123 @@
-"""The procedure: random weights, scores to train, and what the mask is worth beside none and beside chance."""
+"""The procedure: random weights, a mask over them, training, and what the mask is worth beside none and beside chance."""
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
+import attrs
 import torch
 from torch import Tensor, nn
 
-from widenet.masks import Fixed, attach, layers, masks, modules, original
+from widenet.errors import UsageError
+from widenet.kernels.select import topk_mask
+from widenet.masks import Fixed, attach, layers, modules, original
 from widenet.train import evaluate, fit
-from widenet_supermask.config import Supermask
-from widenet_supermask.edge_popup import EdgePopup
-from widenet_supermask.initialise import initial_scores, initial_weight
+from widenet_supermask.compare import compare, norms
+from widenet_supermask.config import LR_SCORES, LR_WEIGHTS, SCORED, Supermask
+from widenet_supermask.initialise import drawn_weight, fans, initial_scores
+from widenet_supermask.layout import Place, budgets, dense_layers, layout
+from widenet_supermask.ranked import Scored
+from widenet_supermask.schedule import Schedule
+from widenet_supermask.variants.biprop import Biprop
+from widenet_supermask.variants.dnw import Dnw
+from widenet_supermask.variants.edge_popup import EdgePopup
+from widenet_supermask.variants.fixed import kept_of, random_mask
+from widenet_supermask.variants.iterand import Iterand
+from widenet_supermask.variants.sample import Sample, over_samples, stochastic
+from widenet_supermask.variants.signed import Signed
 
-DRAWS = 3
-"""Random masks that the accuracy by chance is averaged over."""
+BY_SCORE: dict[str, type[Scored]] = {"edge-popup": EdgePopup, "signed": Signed, "biprop": Biprop, "iterand": Iterand}
+"""Variants that rank weights by scores."""
 
 
 def find_mask(run: Any, net: nn.Module, data: Any, config: Supermask) -> dict[str, Any]:
-    """Carry out edge-popup; returns the accuracies to compare the mask's with (fractions)."""
-    net.requires_grad_(False)
-    if not run.record["parents"]:
-        randomise(run, net, config)
-
-    def popup(name: str, weight: Tensor) -> EdgePopup:
-        scores = initial_scores(weight.shape, run.generator("scores", name))
-        return EdgePopup(torch.empty_like(weight).copy_(scores), config.keep)
-
-    attach(net, popup)
-    for _ in fit(run, net, data, config):
+    """Carry out a variant; returns the accuracies to compare the mask's with (fractions)."""
+    if config.lr is None:
+        config = attrs.evolve(config, lr=LR_SCORES if config.variant in SCORED else LR_WEIGHTS)
+    found = layout(net, config)
+    if config.variant == "fixed" and not modules(net):
+        raise UsageError("variant fixed needs the masks of a run: add --from RUN, or choose variant random or magnitude")
+    drawn = config.new_weights or not run.record["parents"]
+    if config.variant == "magnitude" and drawn and config.init.endswith("constant"):
+        raise UsageError(
+            f"variant magnitude means nothing for {config.init} weights, all of one size: add --init kaiming_normal"
+        )
+    if drawn:
+        randomise(run, net, found, config)
+    mask(run, net, found, config)
+    choose_trained(net, config)
+    schedule = Schedule(run, net, found, config)
+    measure = over_samples(config.eval_samples) if config.eval_samples else evaluate
+    for _ in fit(run, net, data, config, before=schedule.before, stepped=schedule.stepped, measure=measure):
         pass
-    run.save_arrays("scores", {name: module.scores for name, module in scored(net).items()})
-    return compare(run, net, data, config)
+    if config.variant in SCORED:
+        run.save_arrays("scores", {name: module.scores for name, module in modules(net).items()})
+    result: dict[str, Any] = settle(run, net, data, config) if config.variant == "sample" else {}
+    trained = config.train_weights or config.variant not in SCORED
+    fate = "then trained" if trained else "never trained" if drawn else "not trained here"
+    result["weights"] = f"{'random' if drawn else 'of ' + run.record['parents'][0]}, {fate}"
+    return result if trained else {**result, **compare(run, net, data, config)}
 
 
-def randomise(run: Any, net: nn.Module, config: Supermask) -> None:
+def randomise(run: Any, net: nn.Module, found: dict[str, Place], config: Supermask) -> None:
     """Give every layer that can be masked new random weights, from a stream of its own."""
-    keep = config.keep if config.scale_fan else 1.0
+    # A mask found with this seed must not meet the very weights it was found for.
+    again = ("again",) if run.record["parents"] else ()
     for name, module in layers(net):
         weight = original(module)
-        drawn = initial_weight(weight.shape, config.init, run.generator("init", name), fan=config.fan, keep=keep)
+        keep = found[name].keep if name in found else 1.0
         with torch.no_grad():
-            weight.copy_(drawn)
+            weight.copy_(drawn_weight(weight.shape, keep, config, run.generator("init", name, *again)))
 
 
-def scored(net: nn.Module) -> dict[str, Any]:
-    """Module path -> its mask module with scores."""
-    return {name: module for name, module in modules(net).items() if isinstance(module, EdgePopup)}
+def mask(run: Any, net: nn.Module, found: dict[str, Place], config: Supermask) -> None:
+    """Attach the variant's masks."""
+    shares = budgets(found, config)
+    given = {name: module for name, module in modules(net).items() if name in found}
+
+    def make(name: str, weight: Tensor) -> nn.Module | None:
+        place = found.get(name)
+        if place is None or config.variant in ("dense", "fixed"):
+            return None
+        if config.variant == "magnitude":
+            return Fixed(topk_mask(weight, place.keep))
+        if config.variant == "random":
+            kept = int(given[name].mask.sum()) if name in given else kept_of(weight.numel(), place.keep)
+            return Fixed(random_mask(weight.shape, kept, run.generator("random mask", name)))
+        if config.variant == "dnw":
+            return shares[name].join(Dnw(weight, shares[name]), place.module, place.parameter)
+        fan_in, _ = fans(original(place.module).shape)
+        drawn = initial_scores(weight, fan_in, config, run.generator("scores", name))
+        scores = torch.empty_like(weight).copy_(drawn)
+        if config.variant == "sample":
+            return Sample(scores)
+        return shares[name].join(BY_SCORE[config.variant](scores, shares[name]), place.module, place.parameter)
+
+    unmask(net, {name for name in modules(net) if name not in found or config.variant == "dense"})
+    attach(net, make, biases=True)
 
 
-def compare(run: Any, net: nn.Module, data: Any, config: Supermask) -> dict[str, Any]:
-    """Test accuracy of the same random weights without a mask, and under random masks that keep as many in each layer."""
-    found = masks(net)
-    twin = copy.deepcopy(net)
-
-    def accuracy(make: Any) -> float:
-        attach(twin, lambda name, weight: Fixed(make(name, weight)))
-        recalibrate(twin, data, config)
-        return evaluate(twin, data.test, amp=config.amp)["accuracy"]
-
-    def shuffled(draw: int) -> Any:
-        def make(name: str, weight: Tensor) -> Tensor:
-            order = torch.randperm(weight.numel(), generator=run.generator("random mask", draw, name))
-            return found[name].flatten().cpu()[order].reshape(weight.shape).to(weight.device)
-
-        return make
-
-    unmasked = accuracy(lambda _, weight: torch.ones_like(weight, dtype=torch.bool))
-    chance = sum(accuracy(shuffled(draw)) for draw in range(DRAWS)) / DRAWS
-    weights = f"of {run.record['parents'][0]}, not trained here" if run.record["parents"] else "random, never trained"
-    return {"weights": weights, "unmasked_accuracy": unmasked, "random_mask_accuracy": chance}
+def unmask(net: nn.Module, names: set[str]) -> None:
+    """Let masks that came with the weights keep everything."""
+    whole = {name: Fixed(torch.ones_like(module.mask)) for name, module in modules(net).items() if name in names}
+    attach(net, lambda name, _: whole.get(name), biases=True)
 
 
-@torch.no_grad()
-def recalibrate(net: nn.Module, data: Any, config: Supermask) -> None:
-    """Let batch norm, if there is any, see the training images once: its statistics were learned under another mask."""
-    norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    for module in norms:
-        module.reset_running_stats()
-        module.momentum = None  # the plain mean over batches
-    if norms:
-        net.train()
-        for x, _ in data.train.batches(config.batch_size):
-            if len(x) > 1:
-                net(x)
+def choose_trained(net: nn.Module, config: Supermask) -> None:
+    """Let gradients reach what the variant trains, in any of its epochs."""
+    scores = [module.scores for module in modules(net).values() if config.variant in SCORED]
+    weights = config.train_weights or config.variant not in SCORED
+    net.requires_grad_(weights)
+    for score in scores:
+        score.requires_grad_(True)
+    for module in [*norms(net)] if config.train_norm else []:
+        module.requires_grad_(True)
+    for module in dense_layers(net, config) if config.compat == "none" else []:
+        module.requires_grad_(True)
+
+
+def settle(run: Any, net: nn.Module, data: Any, config: Supermask) -> dict[str, float]:
+    """Draw the one mask of a stochastic supermask that the run keeps; its test accuracy."""
+    drawn = {name: Fixed(module.draw(run.generator("final mask", name))) for name, module in stochastic(net).items()}
+    attach(net, lambda name, _: drawn.get(name), biases=True)
+    return {"drawn_mask_accuracy": evaluate(net, data.test, amp=config.amp)["accuracy"]}

@@ -15,7 +15,7 @@ from widenet.builtin.models import models
 from widenet.components import Train
 from widenet.masks import attach, masks, modules, plain_state
 from widenet.train.optimisers import make_optimiser
-from widenet_supermask.edge_popup import EdgePopup
+from widenet_supermask.variants.edge_popup import EdgePopup
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "supermask"
 
@@ -45,7 +45,7 @@ def narrow_conv4(oracle):
 def test_three_steps_as_recorded(oracle, layout):
     net = narrow_conv4(oracle).to(memory_format=layout)
     config = Train(lr=float(oracle["lr"]), momentum=float(oracle["momentum"]), weight_decay=float(oracle["wd"]))
-    steps = make_optimiser(net.parameters(), config)
+    steps = make_optimiser(net, config)
     x, y = torch.from_numpy(oracle["x"]), torch.from_numpy(oracle["y"])
     before = plain_state(net)
     for step in range(3):
@@ -90,8 +90,8 @@ def test_gradient_passes_the_choice_straight_through(n, keep, seed):
 class Counting(EdgePopup):
     count = 0
 
-    def stale(self):
-        answer = super().stale()
+    def stale(self, weight):
+        answer = super().stale(weight)
         Counting.count += answer
         return answer
 

@@ -1,0 +1,1 @@
+"""The variants of a supermask, one to a file."""
