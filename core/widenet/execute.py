@@ -95,7 +95,7 @@ def prepare(plan: Plan) -> tuple[Any, Any, Any]:
         UsageError: the architecture does not permit the data's shape, or the parent's network does not fit the data.
         WnError: the data cannot be had.
     """
-    import torch
+    from widenet.train.process import placed
 
     device = opening.device(plan.settings.device)
     if plan.parent is not None:
@@ -110,7 +110,7 @@ def prepare(plan: Plan) -> tuple[Any, Any, Any]:
     else:
         fresh.seed_everything("model")
         net = opening.made(plan.model, data.shape, data.classes, plan.model_config)
-    return net.to(device).to(memory_format=torch.channels_last), data, device
+    return placed(net, device), data, device
 
 
 def _check_fits(parent: Run, component: Component, data: Any) -> None:

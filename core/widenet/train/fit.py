@@ -18,6 +18,7 @@ from widenet.runs import Run
 from widenet.train import checkpoint
 from widenet.train.evaluate import evaluate
 from widenet.train.optimisers import learning_rate, make_optimiser
+from widenet.train.process import placed
 from widenet.train.steps import Steps
 
 Measure = Callable[..., Mapping[str, float]]
@@ -69,7 +70,7 @@ def fit(
     loop = run.fits
     run.fits += 1
     data = data.to(run.device)
-    net.to(run.device).to(memory_format=torch.channels_last)
+    placed(net, run.device)
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise WnError("nothing to train: no parameter of the network requires gradients")
     optimiser = make_optimiser(net, config)

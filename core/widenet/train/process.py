@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import torch
+from torch import nn
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
@@ -39,3 +40,12 @@ def keep_memory() -> None:
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
         libc.mallopt(M_TOP_PAD, 256 * 2**20)
+
+
+def placed(net: nn.Module, device: torch.device | str) -> nn.Module:
+    """The network on a device, everything of four axes in ``channels_last`` memory, which convolutions run faster in."""
+    net.to(device)
+    for tensor in [*net.parameters(), *net.buffers()]:
+        if tensor.dim() == 4:  # module.to(memory_format=...) refuses networks that have five axes as well
+            tensor.data = tensor.data.to(memory_format=torch.channels_last)
+    return net

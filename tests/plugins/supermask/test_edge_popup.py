@@ -15,6 +15,7 @@ from widenet.builtin.models import models
 from widenet.components import Train
 from widenet.masks import attach, masks, modules, plain_state
 from widenet.train.optimisers import make_optimiser
+from widenet_supermask.ranked import Share
 from widenet_supermask.variants.edge_popup import EdgePopup
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "supermask"
@@ -35,7 +36,7 @@ def narrow_conv4(oracle):
         with torch.no_grad():
             weight.copy_(torch.from_numpy(oracle[f"param/{name}.weight"]).reshape(weight.shape))
         scores = torch.from_numpy(oracle[f"param/{name}.scores"]).reshape(weight.shape).clone()
-        return EdgePopup(scores, float(oracle["k"]))
+        return EdgePopup(scores, Share(float(oracle["k"])))
 
     attach(net, popup)
     return net
@@ -78,7 +79,7 @@ def test_gradient_passes_the_choice_straight_through(n, keep, seed):
     generator = torch.Generator().manual_seed(seed)
     weight, upstream, scores = (torch.randn(n, 3, generator=generator, dtype=torch.float64) for _ in range(3))
     scores[0, 0] = 0
-    popup = EdgePopup(scores.clone(), keep)
+    popup = EdgePopup(scores.clone(), Share(keep))
     effective = popup(weight)
     kept = weight.numel() - int((1 - keep) * weight.numel())
     assert int(popup.mask.sum()) == kept
@@ -100,7 +101,7 @@ class Counting(EdgePopup):
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
 def test_chosen_once_a_step_and_never_in_evaluation(kind, fused):
     layer = nn.Linear(6, 5, bias=False).requires_grad_(False)
-    attach(layer_net := nn.Sequential(layer), lambda name, weight: Counting(torch.randn_like(weight), 0.5))
+    attach(layer_net := nn.Sequential(layer), lambda name, weight: Counting(torch.randn_like(weight), Share(0.5)))
     steps = kind([p for p in layer_net.parameters() if p.requires_grad], 0.5, fused=fused)
     Counting.count = 0
     x = torch.randn(4, 6)
@@ -121,7 +122,7 @@ def test_chosen_once_a_step_and_never_in_evaluation(kind, fused):
 
 
 def test_scores_set_by_hand_or_loaded_are_noticed():
-    popup = EdgePopup(torch.tensor([1.0, 2.0, 3.0, 4.0]), 0.5)
+    popup = EdgePopup(torch.tensor([1.0, 2.0, 3.0, 4.0]), Share(0.5))
     weight = torch.ones(4)
     assert popup(weight).tolist() == [0, 0, 1, 1]
     with torch.no_grad():
@@ -141,7 +142,7 @@ def test_compiled_network_follows_the_scores():
     from widenet.masks import refresh
 
     net = nn.Sequential(nn.Linear(6, 5, bias=False)).requires_grad_(False)
-    attach(net, lambda name, weight: EdgePopup(torch.randn_like(weight), 0.5))
+    attach(net, lambda name, weight: EdgePopup(torch.randn_like(weight), Share(0.5)))
     compiled = torch.compile(net, backend="eager")
     x = torch.randn(3, 6)
     steps = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 5.0, fused=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from widenet_supermask.config import Initialiser
-from widenet_supermask.initialise import fans, initial_scores, initial_weight
+from widenet_supermask.config import Initialiser, Supermask
+from widenet_supermask.initialise import drawn_weight, fans, initial_scores, initial_weight
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "supermask" / "b_init_stats.json"
 ORACLE = json.loads(GOLDEN.read_text())
@@ -20,10 +20,10 @@ def label(case):
 
 @pytest.mark.parametrize("case", ORACLE["stats"], ids=label)
 def test_statistics_as_recorded(case):
-    # The recorded scaling counts 1 - prune_rate of the weights: that fraction is what is kept.
-    keep = 1 - case["prune_rate"] if case["scale_fan"] else 1.0
-    shape = torch.Size(case["shape"])
-    weight = initial_weight(shape, case["init"], torch.Generator().manual_seed(1), fan=case["mode"], keep=keep)
+    # Recorded with the fan scaled by what is removed, and what is kept called prune_rate.
+    options = {"init": case["init"], "fan": case["mode"], "scale_fan": bool(case["scale_fan"]), "compat": "original"}
+    shape, keep = torch.Size(case["shape"]), case["prune_rate"] if case["scale_fan"] else 0.5
+    weight = drawn_weight(shape, keep, Supermask(**options), torch.Generator().manual_seed(1))
     assert weight.shape == shape
     assert weight.dtype == torch.float32
     assert weight.std().item() == pytest.approx(case["std"], rel=0.01, abs=1e-7)
@@ -34,7 +34,7 @@ def test_statistics_as_recorded(case):
 
 
 def test_scores_as_recorded():
-    scores = initial_scores(torch.Size([128, 64, 3, 3]), torch.Generator().manual_seed(1))
+    scores = initial_scores(torch.empty(128, 64, 3, 3), 64 * 9, Supermask(), torch.Generator().manual_seed(1))
     assert scores.std().item() == pytest.approx(ORACLE["scores"]["std"], rel=0.01)
     assert scores.abs().max().item() <= ORACLE["scores"]["bound_theory"]
 
@@ -48,3 +48,38 @@ def test_every_initialiser_takes_every_kind_of_layer(init, shape):
     assert one.shape == shape
     assert torch.equal(one, two)
     assert init == "unsigned_constant" or not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("init", Initialiser.__args__)
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.9])
+def test_scaling_makes_up_for_what_is_masked(init, keep):
+    shape = torch.Size([64, 32, 3, 3])
+    plain, scaled = (
+        drawn_weight(shape, keep, Supermask(init=init, scale_fan=on), torch.Generator().manual_seed(2)) for on in (False, True)
+    )
+    torch.testing.assert_close(scaled, plain / math.sqrt(keep))
+
+
+def test_gain_is_of_the_nonlinearity_or_as_given():
+    shape = torch.Size([64, 32])
+
+    def rms(**options):
+        config = Supermask(init="kaiming_normal", **options)
+        return drawn_weight(shape, 1.0, config, torch.Generator().manual_seed(3)).square().mean().sqrt().item()
+
+    assert rms(nonlinearity="tanh") / rms() == pytest.approx(5 / 3 / math.sqrt(2))
+    assert rms(gain=3.0) / rms() == pytest.approx(3 / math.sqrt(2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "std"), [("uniform", 1 / math.sqrt(300)), ("normal", 1 / math.sqrt(300)), ("constant", 0), ("magnitude", None)]
+)
+def test_first_scores(kind, std):
+    weight = torch.randn(80, 100)
+    draw = {"score_init": kind, "score_scale": -2.0}
+    scores = initial_scores(weight, 100, Supermask(**draw), torch.Generator().manual_seed(4))
+    if kind == "magnitude":
+        assert torch.equal(scores, -2 * weight.abs())
+    else:
+        assert scores.std().item() == pytest.approx(2 * std, rel=0.02)
+    assert kind != "constant" or (scores == -2).all()
