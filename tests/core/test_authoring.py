@@ -111,6 +111,15 @@ PLANTED = {
         ("model falling", "maps a batch to logits"): "fails on inputs of shape (1, 16, 16): RuntimeError: down",
         ("model picky", "maps a batch to logits"): "picky takes nothing",
     },
+    "wrong_forms": {
+        ("analysis nested-pair", "yields flat rows"): "column 'seeds' holds a list; rows are flat",
+        ("export idle", "writes a file"): "wrong-forms/idle wrote nothing to ",
+        ("export picky", "writes a file"): "picky takes nothing",
+    },
+    "hopeful": {
+        ("hopeful", "loads alone"): "unknown method 'nosuch'",
+        ("hopeful", "loads beside the others"): "unknown method 'nosuch'",
+    },
     "required": {("method demanding", "runs two epochs on tiny"): "give it a preset called 'check' that sets them"},
 }
 

@@ -35,6 +35,15 @@ BROKEN = {
     "no_hooks": "it implements no hook; mark its functions with @hookimpl",
     "option_clash": "method 'seedy': every command has an option 'seed' of its own; rename it",
     "spelled_twice": "Options: two options are spelled rate",
+    "bad_suffix": "method 'reading': a reader's suffix is like '.yml', lower case, and not '.toml'; 'yml' is not",
+    "curt_comparison": "analysis 'curt': its function must take (runs, nets, data, config)",
+    "curt_export": "export 'curt': its function must take (run, net, path, config)",
+    "offers_unknown": "UsageError: unknown method 'trian'; did you mean 'train'?",
+    "offers_invalid": "method 'train', preset 'backwards': 'lr' must be > 0: -1",
+    "offers_taken": "method core/train has a preset 'fine' already",
+    "offers_text": "hook presets returns 'long'; let it return presets by the method's name",
+    "offers_number": "method 'train', preset 'long': 9 are no options by name",
+    "offers_list": "presets for method 'train' are ['long']; give the options by the preset's name",
 }
 
 
@@ -101,6 +110,59 @@ def test_what_plugins_print_stays_off_stdout(wn, site, supermask_run):
     counted = wn("analyze", "count", supermask_run, "--json")
     assert counted.json == [{"count": 1}]
     assert "counting" in counted.err
+
+
+# -- presets for others' methods -------------------------------------------------------------------------------------------
+
+GENEROUS = """
+from widenet import Method, Train, hookimpl
+
+@hookimpl
+def methods():
+    yield Method("own", lambda run, net, data, config: None, Train)
+
+@hookimpl
+def presets():
+    print("hello from the presets")
+    return {"train": {"quick": {"epochs": 1, "arch": "fc", "dataset": "tiny"}}, "generous/own": {"brief": {"epochs": 2}}}
+"""
+
+
+def test_presets_for_methods_of_others(wn, tmp_path):
+    (tmp_path / "generous.py").write_text(GENEROUS)
+    plugin = ("--plugin", "generous.py")
+    shown = wn(*plugin, "show", "train", "--json")
+    assert shown.json["presets"]["quick"] == {"epochs": 1, "arch": "fc", "dataset": "tiny"}
+    assert shown.err == "hello from the presets\n"
+    assert wn(*plugin, "show", "own", "--json").json["presets"] == {"brief": {"epochs": 2}}
+    done = wn(*plugin, "run", "train", "--preset", "quick", "--lr", "0.1", "--json", "--quiet").json
+    assert done["options"]["epochs"] == {"value": 1, "source": "preset quick"}
+    assert (done["arch"]["name"], done["dataset"]["name"]) == ("core/fc", "core/tiny")
+    assert "quick" not in wn("show", "train", "--json").json["presets"]
+
+
+def test_the_first_to_offer_a_preset_keeps_it(wn, tmp_path):
+    (tmp_path / "generous.py").write_text(GENEROUS)
+    (tmp_path / "late.py").write_text(GENEROUS.replace('"epochs": 1', '"epochs": 7').replace("generous/own", "late/own"))
+    registry = load([tmp_path / "generous.py", tmp_path / "late.py"])
+    assert registry.plugins["late"].error == "ValueError: method core/train has a preset 'quick' already"
+    assert registry.find(Method, "train").presets["quick"]["epochs"] == 1
+    assert registry.find(Method, "own").plugin == "generous"
+    assert registry.manager.get_plugin("late") is None
+
+
+def test_wrong_presets_change_nothing_and_cost_the_plugin_its_own_methods(wn, site, monkeypatch):
+    before = wn("show", "train", "--json").json
+    for bad in BROKEN:
+        if bad.startswith("offers"):
+            site.install(BAD / f"{bad}.py")
+    assert wn("show", "train", "--json").json == before
+    lost = wn("run", "generous")
+    assert lost.code == 3
+    assert "plugin offers-unknown is broken (UsageError: unknown method 'trian'" in lost.line
+    monkeypatch.setenv("WN_STRICT", "1")
+    with pytest.raises(UsageError, match="unknown method 'trian'"):
+        load(only="offers-unknown")
 
 
 # -- slow ------------------------------------------------------------------------------------------------------------------

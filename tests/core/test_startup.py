@@ -24,6 +24,7 @@ list models
 list datasets --json
 list methods
 list analyses
+list exports
 show supermask
 show core --json
 show conv4
@@ -32,12 +33,14 @@ run supermask --help
 run train --help
 analyze --help
 analyze mask-stats --help
+export --help
 runs --help
 new-plugin --help
 new-plugin fresh
 check-plugin --help
 runs --runs-dir {runs}
 runs --runs-dir {runs} --json
+runs --runs-dir {runs} --csv
 show {run}
 show {run} --json"""
 

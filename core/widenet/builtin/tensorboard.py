@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from widenet.errors import UsageError
@@ -11,7 +11,6 @@ from widenet.plugins import hookimpl
 
 NAME = "--tensorboard"
 """What the listener is called where it fails."""
-FOLDER = "tensorboard"
 
 
 class TensorBoard:
@@ -22,7 +21,7 @@ class TensorBoard:
     """
 
     def __init__(self) -> None:
-        if importlib.util.find_spec("tensorboard") is None:
+        if find_spec("tensorboard") is None:
             raise UsageError(f"{NAME} needs TensorBoard: pip install 'widenet[tensorboard]'")
         self.writer: Any = None
 
@@ -37,21 +36,20 @@ class TensorBoard:
 
     @hookimpl
     def finished(self, run: Any) -> None:
-        """Close the file."""
+        """Close the file; of a run that was finished before, write all of it."""
         if self.writer is None:
             self._open(run)
         self.writer.close()
 
-    def catch_up(self, run: Any) -> None:
-        """Write the metrics of a run that was finished before, unless they are there."""
-        if not (run.path / FOLDER).is_dir():
-            self.finished(run)
-
     def _open(self, run: Any) -> None:
-        """Start a file that makes TensorBoard forget those of earlier, broken-off processes, and holds all lines so far."""
+        """Start a file that holds all lines so far, in place of what an earlier, broken-off process left."""
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(run.path / FOLDER, purge_step=0)
+        folder = run.path / "tensorboard"
+        for earlier in folder.glob("events.out.tfevents.*"):
+            earlier.unlink()
+        # So that a TensorBoard that shows the run already forgets what it has read.
+        self.writer = SummaryWriter(folder, purge_step=0)
         for line in run.metrics():
             self._write(line)
 

@@ -94,7 +94,7 @@ def _run(registry: Registry, method: Component, given: dict[str, Any]) -> None:
     if not new and not flags["quiet"]:
         click.echo(f"already finished; --fresh would run it anew: {done.path}", err=True)
     if not new and listener is not None:
-        listener.catch_up(done)
+        listener.finished(done)
     if flags["json"]:
         _print_json(registry, done, analyses, settings)
         return

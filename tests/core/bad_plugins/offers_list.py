@@ -1,0 +1,8 @@
+"""Offers presets for a method as a list."""
+
+from widenet import hookimpl
+
+
+@hookimpl
+def presets():
+    return {"train": ["long"]}

@@ -1,0 +1,8 @@
+"""Offers no mapping."""
+
+from widenet import hookimpl
+
+
+@hookimpl
+def presets():
+    return "long"
