@@ -57,7 +57,7 @@ NAMES = [
     bad("run train --epcohs 3", 2, "--epcohs", "--epochs"),
     bad("run train --keep 0.5", 2, "--keep"),
     bad("run supermask --preset papre", 2, "no preset 'papre'", "paper"),
-    bad("run train --preset paper", 2, "no preset 'paper'", "none"),
+    bad("run train --preset paper", 2, "no preset 'paper'", "`wn show train` lists its"),
     bad("run train --optimizer sdg", 2, "'sdg'", "did you mean 'sgd'?"),
     bad("run supermask --init signed", 2, "--init", "'signed'", "signed_constant"),
     bad("list modles", 2, "modles", "models"),
