@@ -26,7 +26,7 @@ def carry_out(
     from widenet import opening
     from widenet.train.process import tune_process
 
-    run = Run.open(path)
+    run = Run.open(path, registry=registry)
     opening.check_final(run)
     out = out or path / "exports" / f"{form.name}{form.suffix}"
     if out.is_dir() or (out.exists() and not force):
