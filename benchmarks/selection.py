@@ -1,16 +1,19 @@
-"""Selecting the top half of a layer's scores: a full sort, as edge-popup is usually written, against widenet.
+"""Selecting the top half of the scores, of a layer or of all layers together: a full sort, as is usual, against widenet.
 
 Run by hand: python benchmarks/selection.py > benchmarks/results/selection.md
 """
+
+import math
 
 import torch
 from timing import interleaved, machine
 from torch import Tensor
 
-from widenet.kernels.select import topk_mask, topk_masked
+from widenet.kernels.select import Hint, topk_mask, topk_masked, topk_together
 from widenet.train.process import tune_process
 
 SIZES = (1_728, 36_864, 147_456, 589_824, 2_097_152, 2_359_296, 4_194_304)  # layers of Conv4 and Conv8 among them
+CONV4 = ((64, 3, 3, 3), (64, 64, 3, 3), (128, 64, 3, 3), (128, 128, 3, 3), (256, 8192), (256, 256), (10, 256))
 KEEP = 0.5
 
 
@@ -45,6 +48,15 @@ def main() -> None:
             tune_process(threads)
             row = measure(torch.empty(size).uniform_(-1, 1))
             print(f"| {size:,} | {threads} | " + " | ".join(row) + " |", flush=True)
+    print("\nThe layers of Conv4, one selection from all their scores and then weight times mask for each layer: joined and")
+    print("sorted, and by topk_together; beside them topk_masked of each layer by itself. Ratio: together over each.\n")
+    print("| threads | hints | sort | each by itself | together | ratio |")
+    print("|---:|---|---:|---:|---:|---:|")
+    for threads in (1, 2):
+        for hinted in (False, True):
+            tune_process(threads)
+            row = measure_together(hinted)
+            print(f"| {threads} | {'yes' if hinted else 'no'} | " + " | ".join(row) + " |", flush=True)
 
 
 def measure(scores: Tensor) -> list[str]:
@@ -62,6 +74,30 @@ def measure(scores: Tensor) -> list[str]:
     )
     sort, kthvalue, ours, masked = (f"{seconds * 1e3:.3f}" for seconds in took.values())
     return [sort, kthvalue, ours, f"{took['sort'] / took['mask']:.1f}", masked]
+
+
+def measure_together(hinted: bool) -> list[str]:
+    """Time a selection from all layers of Conv4, and one from each."""
+    scores = [torch.empty(shape).uniform_(-1, 1) / math.sqrt(math.prod(shape[1:])) for shape in CONV4]
+    weights = [torch.randn_like(layer) for layer in scores]
+    masks = [torch.empty_like(layer, dtype=torch.bool) for layer in scores]
+    hints = [Hint() if hinted else None for _ in scores]
+    group = Hint() if hinted else None
+
+    def joined() -> list[Tensor]:
+        marks = by_sort(torch.cat([layer.flatten() for layer in scores])).split([layer.numel() for layer in scores])
+        return [weight * mask.view_as(weight) for weight, mask in zip(weights, marks, strict=True)]
+
+    def each() -> list[Tensor]:
+        layers = zip(weights, scores, masks, hints, strict=True)
+        return [topk_masked(weight, layer, KEEP, mask=mask, hint=hint)[1] for weight, layer, mask, hint in layers]
+
+    def together() -> list[Tensor]:
+        topk_together(scores, KEEP, masks=masks, hint=group)
+        return [weight * mask for weight, mask in zip(weights, masks, strict=True)]
+
+    took = interleaved({"sort": joined, "each": each, "together": together}, rounds=15, warmup=2)
+    return [*(f"{seconds * 1e3:.3f}" for seconds in took.values()), f"{took['together'] / took['each']:.2f}"]
 
 
 if __name__ == "__main__":

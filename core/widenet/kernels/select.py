@@ -1,4 +1,4 @@
-"""Keep the largest scores of a tensor: exact, ties settled by position, and nothing sorted.
+"""Keep the largest scores of a tensor, or of several together: exact, ties settled by position, and nothing sorted.
 
 The plain PyTorch form is in ``_select_torch``, the form for a GPU with Triton in ``_select_triton``; the functions here
 check their arguments and choose by device.
@@ -6,13 +6,15 @@ check their arguments and choose by device.
 
 import functools
 import importlib.util
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from widenet.kernels._select_torch import FORMATS, Hint, select_torch
+from widenet.kernels._bits import FORMATS
+from widenet.kernels._select_torch import Hint, Part, select_torch
 
-__all__ = ["Hint", "topk_mask", "topk_masked"]
+__all__ = ["Hint", "topk_mask", "topk_masked", "topk_together"]
 
 
 @torch.no_grad()
@@ -35,9 +37,10 @@ def topk_mask(scores: Tensor, keep: float) -> Tensor:
         ValueError: ``keep`` is NaN or outside [0, 1].
         TypeError: ``scores`` is not a float tensor.
     """
-    drop = _dropped(scores, keep)
+    _check_scores("scores", scores)
+    _check_fraction("keep", keep)
     mask = torch.empty_like(scores, dtype=torch.bool)
-    _select(scores, drop, mask)
+    _select([(scores, mask)], _kept(keep, scores.numel()))
     return mask
 
 
@@ -71,7 +74,8 @@ def topk_masked(
         ValueError: ``keep`` is NaN or outside [0, 1], or a shape or device differs from that of ``scores``.
         TypeError: ``weight`` or ``scores`` is not a float tensor, or a buffer has the wrong dtype.
     """
-    drop = _dropped(scores, keep)
+    _check_scores("scores", scores)
+    _check_fraction("keep", keep)
     mask = torch.empty_like(scores, dtype=torch.bool) if mask is None else mask
     out = torch.empty_like(weight) if out is None else out
     if not weight.is_floating_point():
@@ -79,25 +83,76 @@ def topk_masked(
     _check_like("weight", weight, weight.dtype, scores)
     _check_like("mask", mask, torch.bool, scores)
     _check_like("out", out, weight.dtype, scores)
-    _select(scores, drop, mask, out, weight, hint=hint)
+    _select([(scores, mask, out, weight)], _kept(keep, scores.numel()), hint=hint)
     return mask, out
 
 
-def _dropped(scores: Tensor, keep: float) -> int:
-    """Return how many scores to drop, after checking the arguments."""
+@torch.no_grad()
+def topk_together(
+    scores: Sequence[Tensor], keep: float, *, masks: Sequence[Tensor], floor: float = 0.0, hint: Hint | None = None
+) -> None:
+    """Mark the fraction ``keep`` of all scores together that is largest in magnitude; writes the masks in place.
+
+    Selects as :func:`topk_mask` does from the flattened tensors one after the other, without joining them. So exactly
+    ``n - int((1 - keep) * n)`` of the ``n`` scores of all tensors are kept, and of equals those of earlier tensors are
+    dropped first.
+
+    With a floor, each tensor keeps at least what ``topk_mask(scores[i], floor)`` marks, and at least its largest score.
+    The rest of the budget goes to the largest of all other scores.
+
+    Args:
+        scores: as for :func:`topk_mask` each; shapes and strides may differ, the dtype and the device may not.
+        keep: fraction of all scores to keep, from 0 to 1.
+        masks: a bool tensor for the mask of each, of the shape and device of its scores and of any strides.
+        floor: fraction of each tensor to keep at least, from 0 to 1; 0 sets none.
+        hint: as for :func:`topk_masked`.
+
+    Raises:
+        ValueError: there are no scores or not as many masks, ``keep`` or ``floor`` is NaN or outside [0, 1], the floors
+            add up to more than ``keep``, or a shape or device differs.
+        TypeError: a tensor of scores is not a float tensor or not of the dtype of the first, or a mask is not bool.
+    """
+    if not scores or len(scores) != len(masks):
+        raise ValueError(f"scores and masks must be as many, and at least one, not {len(scores)} and {len(masks)}")
+    parts = list(zip(scores, masks, strict=True))
+    for i, (values, mask) in enumerate(parts):
+        _check_scores(f"scores[{i}]", values, scores[0])
+        _check_like(f"masks[{i}]", mask, torch.bool, values, f"scores[{i}]")
+    _check_fraction("keep", keep)
+    _check_fraction("floor", floor)
+    parts = [part for part in parts if part[0].numel()]
+    sizes = [values.numel() for values, _ in parts]
+    kept, floors = _kept(keep, sum(sizes)), [max(_kept(floor, size), floor > 0) for size in sizes]
+    if sum(floors) > kept:
+        raise ValueError(f"a floor of {floor} keeps {sum(floors)} scores in all, which is more than keep={keep} does: {kept}")
+    _select(parts, kept, floors, hint=hint)
+
+
+def _kept(fraction: float, n: int) -> int:
+    """Return how many of ``n`` scores this fraction keeps."""
+    return n - int((1 - float(fraction)) * n)
+
+
+def _check_fraction(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be from 0 to 1, not {value}")
+
+
+def _check_scores(name: str, scores: Tensor, first: Tensor | None = None) -> None:
     if not scores.is_floating_point():
-        raise TypeError(f"scores must be a float tensor, not {scores.dtype}")
-    if not 0 <= keep <= 1:
-        raise ValueError(f"keep must be from 0 to 1, not {keep}")
-    return int((1 - float(keep)) * scores.numel())
+        raise TypeError(f"{name} must be a float tensor, not {scores.dtype}")
+    if first is not None and scores.dtype != first.dtype:
+        raise TypeError(f"{name} must be {first.dtype} like the first scores, not {scores.dtype}")
+    if first is not None and scores.device != first.device:
+        raise ValueError(f"{name} must be on {first.device} like the first scores, not on {scores.device}")
 
 
-def _check_like(name: str, tensor: Tensor, dtype: torch.dtype, scores: Tensor) -> None:
+def _check_like(name: str, tensor: Tensor, dtype: torch.dtype, scores: Tensor, model: str = "scores") -> None:
     if tensor.dtype != dtype:
         raise TypeError(f"{name} must be {dtype}, not {tensor.dtype}")
     if tensor.shape != scores.shape or tensor.device != scores.device:
         wanted, given = (f"{tuple(t.shape)} on {t.device}" for t in (scores, tensor))
-        raise ValueError(f"{name} must be {wanted} like scores, not {given}")
+        raise ValueError(f"{name} must be {wanted} like {model}, not {given}")
 
 
 @functools.cache
@@ -105,18 +160,23 @@ def _has_triton() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
-def _select(scores: Tensor, drop: int, mask: Tensor, *masked: Tensor, hint: Hint | None = None) -> None:
-    """Drop so many scores: fill the mask and, if ``masked`` is (out, weight), the masked weight."""
-    if drop in (0, scores.numel()):
-        mask.fill_(drop == 0)
-        for out in masked[:1]:
-            out.copy_(masked[1]) if drop == 0 else out.zero_()
+def _select(parts: Sequence[Part], keep: int, floors: Sequence[int] = (0,), hint: Hint | None = None) -> None:
+    """Keep so many scores of all parts together: fill their masks and, where they have one, the masked weight.
+
+    Of several parts, none is empty.
+    """
+    n = sum(scores.numel() for scores, *_ in parts)
+    if keep in (0, n):
+        for _, mask, *masked in parts:
+            mask.fill_(keep == n)
+            for out in masked[:1]:
+                out.copy_(masked[1]) if keep == n else out.zero_()
         return
-    if scores.dtype not in FORMATS:
-        scores = scores.float()
-    if scores.is_cuda and scores.numel() < 2**31 and _has_triton():
+    if parts[0][0].dtype not in FORMATS:
+        parts = [(scores.float(), *rest) for scores, *rest in parts]
+    if parts[0][0].is_cuda and n < 2**31 and _has_triton():
         from widenet.kernels._select_triton import select_triton
 
-        select_triton(scores, drop, mask, *masked)
+        select_triton(parts, keep, floors)
     else:
-        select_torch(scores, drop, mask, *masked, hint=hint)
+        select_torch(parts, keep, floors, hint)

@@ -4,10 +4,28 @@ import math
 
 import torch
 
-from widenet.kernels._select_torch import INTEGERS
+from widenet.kernels._bits import INTEGERS
 
 FLOATS = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 SPECIAL = [0.0, -0.0, math.nan, -math.nan, math.inf, -math.inf, 1e-45, -3e-42, 6e-8, 1.0, -1.0, 65504.0, 1e-3]
+
+
+def reference_together(scores, keep, floor=0.0):
+    """Keep each tensor's floor, then the largest of all that is left, by one stable sort; None where floors ask too much."""
+    line = torch.cat([tensor.detach().double().abs().flatten() for tensor in scores])
+    order = line.sort(stable=True).indices
+    owner = torch.cat([torch.full((tensor.numel(),), i) for i, tensor in enumerate(scores)])[order]
+    kept = torch.zeros(len(line), dtype=torch.bool)
+    for i, tensor in enumerate(scores):
+        count = tensor.numel() - int((1 - floor) * tensor.numel())
+        own = order[owner == i]
+        kept[own[len(own) - max(count, floor > 0) :]] = floor > 0
+    left = len(line) - int((1 - keep) * len(line)) - int(kept.sum())
+    if left < 0:
+        return None
+    rest = order[~kept[order]]
+    kept[rest[len(rest) - left :]] = True
+    return [mask.view(tensor.shape) for mask, tensor in zip(kept.split([t.numel() for t in scores]), scores, strict=True)]
 
 
 def reference(scores, keep):

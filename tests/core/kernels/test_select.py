@@ -14,28 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from score_cases import FLOATS, KINDS, LAYOUTS, lay_out, numbers, reference, same_bits
 
-from widenet.kernels import _select_torch, select
+from widenet.kernels import _bits, select
 from widenet.kernels.select import Hint, topk_mask, topk_masked
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "supermask"
 RECORD = json.loads((GOLDEN / "a_getsubnet.json").read_text())
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Waiting for a busy second core takes longer than these tests."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(params=["whole", "pieces"])
-def pieces(request, monkeypatch):
-    """Run as it is, and with chunks so small that every branch for large tensors is taken."""
-    if request.param == "pieces":
-        monkeypatch.setattr(_select_torch, "_SMALL", 0)
-        monkeypatch.setattr(_select_torch, "_CHUNK", 76)
 
 
 @pytest.mark.parametrize("case", RECORD["cases"], ids=lambda case: case["name"])
@@ -83,7 +66,7 @@ def test_matches_a_stable_sort(kind, shape, dtypes, layouts, keep, seed, limits)
     scores = lay_out(numbers(kind, shape, seed).to(dtypes[0]), layouts[0])
     weight = lay_out(numbers("special", shape, seed + 1).to(dtypes[1]), layouts[1])
     before = scores.clone()
-    with mock.patch.multiple(_select_torch, _SMALL=limits[0], _CHUNK=limits[1]):
+    with mock.patch.multiple(_bits, SMALL=limits[0], CHUNK=limits[1]):
         mask = topk_mask(scores, keep)
         again, out = topk_masked(weight, scores, keep)
     assert torch.equal(mask, reference(scores, keep))
