@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from widenet.errors import WnError
+from widenet.errors import UsageError, WnError
 from widenet.files import whole
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CODE = re.compile(r"GLOBAL|Can only (create|build)|reduce for unrecognized")
 """What torch says of a file that asks for more than plain containers of tensors."""
 PICKLE = b"\x80"
 """How a bare pickle starts, which torch stops reading at the first instruction that it does not know."""
+STATES = ("state_dict", "model_state_dict", "model")
+"""Names under which training scripts save a state dict beside other things."""
+PREFIX = "module."
+"""What data parallel training puts before all names."""
 
 
 def save_tensors(path: Path, content: Any) -> None:
@@ -44,10 +52,15 @@ def load_tensors(path: Path) -> Any:
     Raises:
         WnError: no such file, a file that wants to run code, or one that is damaged.
     """
-    import torch
-
     if not path.is_file():
         raise WnError(f"there is no {path}; the run did not get that far, or saves none")
+    return _loaded(path, WnError, "repeat the run with --fresh")
+
+
+def _loaded(path: Path, kind: type[WnError], remedy: str) -> Any:
+    """What ``torch.save`` wrote; raises ``kind``, for damage with the remedy."""
+    import torch
+
     try:
         with warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -55,8 +68,50 @@ def load_tensors(path: Path) -> Any:
         raise
     except Exception as error:  # damage can make torch raise nearly anything
         if CODE.search(str(error)) or path.read_bytes()[:1] == PICKLE:
-            raise WnError(
+            raise kind(
                 f"{path} wants to run code while loading and was refused; load it where you trust it and save it again "
                 "as a plain dict of tensors: torch.save(module.state_dict(), FILE)"
             ) from error
-        raise WnError(f"{path} is no readable torch file (truncated?); repeat the run with --fresh") from error
+        raise kind(f"{path} is no readable torch file (truncated?); {remedy}") from error
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file from anywhere, on the CPU; a prefix ``module.`` that all names share is taken off.
+
+    It is the whole file, of ``torch.save`` or ``.safetensors``, or what lies in it under one of :data:`STATES`.
+
+    Raises:
+        UsageError: no such file, one that is damaged or wants to run code, or no tensors by name in it.
+    """
+    import torch
+
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
+    safe = path.suffix == ".safetensors"
+    content = _safetensors(path) if safe else _loaded(path, UsageError, "get it once more from where it came from")
+    parts: dict[Any, Any] = content if isinstance(content, dict) else {}
+    state: dict[Any, Any] = next((parts[name] for name in STATES if isinstance(parts.get(name), dict)), parts)
+    tensors = {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, torch.Tensor)}
+    if not tensors:
+        raise UsageError(f"{path} holds no state dict, which is tensors by name, nor one under {', '.join(STATES)}")
+    shared = PREFIX if all(name.startswith(PREFIX) for name in tensors) else ""
+    return {name.removeprefix(shared): value for name, value in tensors.items()}
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors in a ``.safetensors`` file.
+
+    Raises:
+        UsageError: the package that reads it is not installed, or the file is damaged.
+    """
+    try:
+        reader = importlib.import_module("safetensors.torch")
+    except ImportError:
+        raise UsageError(f"{path} needs a package that is not installed: pip install safetensors") from None
+    try:
+        tensors: dict[str, Tensor] = reader.load_file(path)
+        return tensors
+    except WnError:  # a signal to stop
+        raise
+    except Exception as error:  # its own kind of error, which may change
+        raise UsageError(f"{path} is no readable safetensors file (truncated?); get it once more") from error

@@ -43,7 +43,7 @@ def test_list_plugins(wn):
     assert answer.err == ""
     assert [row["plugin"] for row in answer.json] == ["core", "supermask"]
     core = answer.json[0]
-    assert core["methods"] == len(wn("list", "methods", "--json").json) - 1
+    assert core["methods"] == len(wn("list", "methods", "--json").json) - 2
     assert {key: core[key] for key in ("from", "status", "datasets", "why")} == {
         "from": "widenet",
         "status": "ok",
@@ -123,7 +123,8 @@ def test_many_presets_are_counted(wn, tmp_path):
     many = presets_file(tmp_path / "rich.py", 9)
     assert "one of 9; `wn show rich` lists them." in " ".join(wn(*many, "run", "rich", "--help").out.split())
     assert "9 (wn show rich)" in wn(*many, "list", "methods").out
-    assert len(wn(*many, "list", "methods", "--json").json[-2]["presets"]) == 9
+    (rich,) = [row for row in wn(*many, "list", "methods", "--json").json if row["name"] == "rich"]
+    assert len(rich["presets"]) == 9
     lines = wn(*many, "show", "rich").out.splitlines()
     assert lines[-10:] == ["preset  options", *(f"set-{n}   epochs={n + 1}, amp=true" for n in range(9))]
     answer = wn(*many, "run", "rich", "--preset", "set-9")
@@ -395,8 +396,8 @@ def test_names_complete(site, monkeypatch, shelf, supermask_run, train_run):
     monkeypatch.chdir(shelf.parent)
     site.install(BAD / "good.py")
     runs = [name_of(supermask_run), name_of(train_run)]
-    assert completed("run", incomplete="su") == ["supermask"]
-    assert completed("run") == ["train", "well", "supermask"]
+    assert completed("run", incomplete="su") == ["supermask", "supermask-import"]
+    assert completed("run") == ["train", "well", "supermask", "supermask-import"]
     assert completed("run", "supermask", "--arch", incomplete="con") == ["conv2", "conv4", "conv6", "conv8"]
     assert completed("run", "supermask", "--dataset", incomplete="ci") == ["cifar10", "cifar100"]
     assert completed("run", "supermask", "--preset") == list(PRESETS)
@@ -407,12 +408,12 @@ def test_names_complete(site, monkeypatch, shelf, supermask_run, train_run):
     assert completed("run", "supermask", "--analyze", incomplete="mask") == ["mask-stats"]
     assert completed("run", "supermask", "--from", incomplete="super") == runs[:1]
     assert completed("run", "supermask", incomplete="--mil") == ["--milestones"]
-    assert completed("analyze", incomplete="m") == ["mask-stats"]
+    assert completed("analyze", incomplete="m") == ["mask-stats", "mask-overlap"]
     assert completed("analyze", "mask-stats") == runs
     assert completed("analyze", "mask-stats", runs[0], incomplete="train") == runs[1:]
     assert completed("list", incomplete="exp") == ["exports"]
     assert completed("list", incomplete="m") == ["models", "methods"]
-    assert completed("show", incomplete="super") == ["supermask", runs[0]]
+    assert completed("show", incomplete="super") == ["supermask", "supermask-import", runs[0]]
     assert completed("check-plugin", incomplete="g") == ["good"]
     assert completed("--plugin", str(BAD / "shadow.py"), "run", incomplete="shadow") == ["shadow/well"]
     assert completed(incomplete="list") == ["list-plugins", "list"]
@@ -421,5 +422,5 @@ def test_names_complete(site, monkeypatch, shelf, supermask_run, train_run):
 def test_completion_in_the_shell(wn_apart):
     """The way the shell asks, with all that a process prints."""
     answer = wn_apart(env={"_WN_COMPLETE": "bash_complete", "COMP_WORDS": "wn run su", "COMP_CWORD": "2"})
-    assert (answer.out, answer.err) == ("plain,supermask\n", "")
+    assert (answer.out, answer.err) == ("plain,supermask\nplain,supermask-import\n", "")
     assert "_WN_COMPLETE=bash_complete" in wn_apart(env={"_WN_COMPLETE": "bash_source"}).out

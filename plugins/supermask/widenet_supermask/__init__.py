@@ -6,10 +6,13 @@ Source: Ramanujan, Wortsman, Kembhavi, Farhadi and Rastegari, "What's hidden in 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from widenet import Method, hookimpl
+from widenet import Analysis, Comparison, Export, Method, NoOptions, hookimpl
+from widenet_supermask.checkpoints import CHECK, Import, import_mask
 from widenet_supermask.config import Supermask
+from widenet_supermask.overlap import mask_overlap
 from widenet_supermask.presets import BASELINES, PRESETS
 
 
@@ -24,6 +27,16 @@ def supermask(run: Any, net: Any, data: Any, config: Supermask) -> dict[str, Any
     return find_mask(run, net, data, config)
 
 
+def seed(run: Any, net: Any, path: Path, config: NoOptions) -> None:
+    """Write masks as bits, and the seed that draws the weights: a tiny file that gives the network back bit for bit.
+
+    `wn run supermask-import --file FILE` reads it.
+    """
+    from widenet_supermask.seedfile import write_seed
+
+    write_seed(run, net, path, config)
+
+
 def _original(text: str) -> tuple[Mapping[str, Any], Sequence[str]]:
     """Read a configuration file of the paper's code; only then is a reader of YAML needed."""
     from widenet_supermask.original import read_original
@@ -33,9 +46,22 @@ def _original(text: str) -> tuple[Mapping[str, Any], Sequence[str]]:
 
 @hookimpl
 def methods() -> Iterable[Method]:
-    """``wn run supermask``."""
+    """``wn run supermask`` and ``wn run supermask-import``."""
     readers = {".yml": _original, ".yaml": _original}
     yield Method("supermask", supermask, Supermask, presets=PRESETS, readers=readers)
+    yield Method("supermask-import", import_mask, Import, presets={"check": CHECK})
+
+
+@hookimpl
+def analyses() -> Iterable[Analysis]:
+    """``wn analyze mask-overlap``."""
+    yield Comparison("mask-overlap", mask_overlap)
+
+
+@hookimpl
+def exports() -> Iterable[Export]:
+    """``wn export RUN --what seed``."""
+    yield Export("seed", seed, suffix=".h5")
 
 
 @hookimpl
