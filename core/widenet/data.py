@@ -20,8 +20,18 @@ from torch.utils.data import DataLoader, Dataset
 
 from widenet.errors import UsageError, WnError
 
+Cut = tuple[int, int]
+"""Which part of every batch, from 0, and of how many."""
 PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 """Processors this process may use: more workers would only slow each other down."""
+
+
+def cuts(count: int, size: int, part: Cut) -> Iterator[slice]:
+    """Where a part of each batch of ``size`` lies in a pass over ``count`` samples; the first parts may have one more."""
+    number, parts = part
+    for start in range(0, count, size):
+        whole = min(size, count - start)
+        yield slice(start - (-whole * number // parts), start - (-whole * (number + 1) // parts))
 
 
 class Split(Protocol):
@@ -38,12 +48,16 @@ class Split(Protocol):
     def part(self, chosen: Tensor) -> Self:
         """Return the split that has only the samples with these indices, int64 on the CPU."""
 
-    def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, size: int, generator: torch.Generator | None = None, part: Cut = (0, 1)
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``(inputs, labels)`` for one pass over the split, the last partial batch included.
 
         Inputs are float32 ``(n, *shape)``, normalised, images in ``channels_last`` memory; labels are int64 ``(n,)``.
         With a generator the order is shuffled and the split's augmentation applied, both drawn from it alone and on its
         device, so that results do not depend on where the data lie; without one, samples come plain and in order.
+        With ``part=(k, n)`` only the k-th (from 0) of n parts of each batch is read, as it is in the whole; where a batch has
+        fewer than n samples, some of its parts are empty.
         """
 
 
@@ -133,19 +147,22 @@ class Images:
         index = chosen.to(self.x.device)
         return attrs.evolve(self, x=self.x.index_select(0, index), y=self.y.index_select(0, index))
 
-    def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, size: int, generator: torch.Generator | None = None, part: Cut = (0, 1)
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``(inputs, labels)`` for one pass; see :meth:`Split.batches`."""
         images = self.x.ndim == 4
         stored = self.x.movedim(1, -1) if images else self.x
         normalise = _normaliser(self.mean, self.std, self.x.dtype, self.x.device, pixels=self.x.shape[2:].numel())
         flat = stored.reshape(len(self), -1)
         order, crops = self._draw(generator)
-        for number, chosen in enumerate(order.split(size)):
-            rows = flat.index_select(0, chosen)
-            if crops is not None:
-                top, left, mirrored = crops[:, number * size : (number + 1) * size]
-                rows = crop_and_flip(rows.view(-1, *stored.shape[1:]), top, left, mirrored.bool(), self.pad)
-            inputs = normalise(rows.view(len(rows), -1)).view(-1, *stored.shape[1:])
+        for cut in cuts(len(self), size, part):
+            chosen = order[cut]
+            rows, shape = flat.index_select(0, chosen), (len(chosen), *stored.shape[1:])
+            if crops is not None and len(chosen):
+                top, left, mirrored = crops[:, cut]
+                rows = crop_and_flip(rows.view(shape), top, left, mirrored.bool(), self.pad)
+            inputs = normalise(rows.flatten(1)).view(shape)
             yield inputs.movedim(-1, 1) if images else inputs, self.y.index_select(0, chosen)
 
     def _draw(self, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
@@ -240,13 +257,15 @@ class Files:
         """Return the split that has only these samples."""
         return attrs.evolve(self, images=_Part(self.images, chosen.tolist()))
 
-    def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, size: int, generator: torch.Generator | None = None, part: Cut = (0, 1)
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``(inputs, labels)`` for one pass; see :meth:`Split.batches`."""
         normalise = _normaliser(self.mean, self.std, torch.uint8, self.device)
+        draws = self._draw(generator)
         loader = DataLoader(
             _Samples(self.images, (generator and self.augment) or self.plain),
-            batch_size=size,
-            sampler=self._draw(generator),
+            batch_sampler=[draws[cut] for cut in cuts(len(self), size, part)],
             num_workers=min(self.workers, PROCESSORS),
             collate_fn=_collate,
             pin_memory=self.device.type == "cuda",
@@ -309,5 +328,7 @@ class _Samples(Dataset):
 def _collate(samples: list[Any]) -> tuple[Tensor, Tensor] | WnError:
     if failed := [sample for sample in samples if isinstance(sample, WnError)]:
         return failed[0]
+    if not samples:  # an empty part; no image was read that would say the shape
+        return torch.empty(0, 0, 0, 3, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
     images, labels = zip(*samples, strict=True)
     return torch.from_numpy(np.stack(images)), torch.tensor(labels)

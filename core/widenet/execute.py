@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import platform
 import subprocess
+import tempfile
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from widenet.errors import Stopped, UsageError, WnError
 from widenet.files import writable
 from widenet.options import canonical, changed, effective
 from widenet.plugins import Registry
-from widenet.runs import SCHEMA, Reporter, Run, check_free, folder, jsonable, set_aside, writing
+from widenet.runs import SCHEMA, Reporter, Run, check_free, discard, folder, jsonable, ranks, set_aside, twin, writing
 
 
 @attrs.frozen
@@ -95,12 +97,14 @@ def prepare(plan: Plan) -> tuple[Any, Any, Any]:
         UsageError: the architecture does not permit the data's shape, or the parent's network does not fit the data.
         WnError: the data cannot be had.
     """
+    from widenet.train.parallel import leading_first
     from widenet.train.process import placed
 
     device = opening.device(plan.settings.device)
     if plan.parent is not None:
         opening.check_final(plan.parent)
-    data = opening.made(plan.data, plan.settings.data_dir, plan.data_config).to(device, plan.settings.workers)
+    with leading_first():
+        data = opening.made(plan.data, plan.settings.data_dir, plan.data_config).to(device, plan.settings.workers)
     fresh = Run(plan.path, {"seed": plan.settings.seed})
     if fraction := getattr(plan.config, "val", 0):
         data = data.hold_out(fraction, fresh.generator("val"))
@@ -125,14 +129,46 @@ def _check_fits(parent: Run, component: Component, data: Any) -> None:
 def carry_out(plan: Plan, reporter: Reporter, fresh: bool = False) -> tuple[Run, bool]:
     """Run the plan, continue it, or find it done; returns the run and whether anything was left to do.
 
-    Nothing is written before network and data are there, so that a bad request leaves no trace.
+    Nothing is written before network and data are there, so that a bad request leaves no trace. Of the processes that torchrun
+    started, one leads: it alone writes the folder and reports; the run that the others return is of use to nobody.
 
     Raises:
-        UsageError: another process writes the run, or a default has moved since it was made.
+        UsageError: another process writes the run, a default has moved since it was made, or the method refuses the request.
         Stopped: SIGTERM or SIGUSR1; the last finished epoch is safe.
         WnError: it failed; the reason is in ``run.json``, the traceback in ``log.txt``.
     """
-    if not fresh and (done := _found(plan, reporter)) is not None and done.record["status"] == "finished":
+    with _joined():
+        run, new = _lead(plan, reporter, fresh) if ranks.leading() else _follow(plan)
+    if new and ranks.leading():
+        for failure in plan.registry.emit("finished", run=run):
+            run.say(failure)
+    return run, new
+
+
+def _joined() -> AbstractContextManager[None]:
+    """The other processes, joined for a block, where there are any."""
+    if ranks.count() == 1:
+        return contextlib.nullcontext()
+    from widenet.train import parallel
+
+    return parallel.joined()
+
+
+def _told(record: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """The leading process's record of the run, if there is one, in every process."""
+    if ranks.count() == 1:
+        return record
+    from widenet.train import parallel
+
+    told: dict[str, Any] | None = parallel.from_leading(record)
+    return told
+
+
+def _lead(plan: Plan, reporter: Reporter, fresh: bool) -> tuple[Run, bool]:
+    """Carry out the plan in its folder."""
+    done = None if fresh else _found(plan, reporter)
+    _told(done.record if done else None)
+    if done and done.finished:
         return done, False
     check_free(plan.path)
     from widenet.train.process import tune_process
@@ -144,13 +180,41 @@ def carry_out(plan: Plan, reporter: Reporter, fresh: bool = False) -> tuple[Run,
             with writable(plan.path):
                 reporter.say(f"the earlier run is now {set_aside(plan.path)}")
         run = _found(plan, reporter) or Run(plan.path, plan.record(), reporter=reporter, registry=plan.registry)
-        if run.record["status"] == "finished":
+        _told(run.record)
+        if run.finished:
             return run, False
+        with _refusable(plan.path), outcome(run, plan.method):
+            _work(plan, run, *prepared, environment)
+    return run, True
+
+
+def _follow(plan: Plan) -> tuple[Run, bool]:
+    """Do as the leading process does, in a twin of the run's folder that is thrown away at the end."""
+    from widenet.train.process import tune_process
+
+    if (done := Run(plan.path, _told() or {})).finished:
+        return done, False
+    environment = tune_process(plan.settings.threads, getattr(plan.config, "deterministic", False))
+    prepared = prepare(plan)
+    if (done := Run(plan.path, _told() or {})).finished:
+        return done, False
+    with tempfile.TemporaryDirectory(prefix="wn-") as root:
+        run = Run(twin(plan.path, Path(root)), done.record)
         with outcome(run, plan.method):
             _work(plan, run, *prepared, environment)
-    for failure in plan.registry.emit("finished", run=run):
-        run.say(failure)
     return run, True
+
+
+@contextlib.contextmanager
+def _refusable(path: Path) -> Iterator[None]:
+    """Leave no folder where the method refuses the request, unless there was one before or it holds work."""
+    new = not path.exists()
+    try:
+        yield
+    except UsageError:
+        if new and not (path / "checkpoint.pt").exists():
+            discard(path)
+        raise
 
 
 def _found(plan: Plan, reporter: Reporter) -> Run | None:
@@ -177,8 +241,9 @@ def _found(plan: Plan, reporter: Reporter) -> Run | None:
 
 def _work(plan: Plan, run: Run, net: Any, data: Any, device: Any, environment: dict[str, Any]) -> None:
     from widenet.masks import masks, plain_state
-    from widenet.train import checkpoint
+    from widenet.train import checkpoint, parallel
 
+    parallel.wait()  # until the others have their twins of the folder
     # Metrics beyond the last checkpoint belong to work that will be done again.
     saved = checkpoint.load(run)
     run.rewind(saved["lines"] if saved else 0)
@@ -186,6 +251,7 @@ def _work(plan: Plan, run: Run, net: Any, data: Any, device: Any, environment: d
         run.say(f"metrics.jsonl has lost {lost} lines of epochs that are done; the run continues without them")
     environment |= {"device": str(device), "layout": "channels_last", "dtype": "float32"}
     environment |= {"amp": getattr(plan.config, "amp", False), "compile": getattr(plan.config, "compile", False)}
+    environment |= {"processes": ranks.count()} if ranks.count() > 1 else {}
     if saved:
         _note_changes(run, environment)
     run.device = device
@@ -217,8 +283,8 @@ def _measured(run: Run) -> dict[str, Any]:
 
 def _note_changes(run: Run, environment: dict[str, Any]) -> None:
     """Say what now differs from when the run was begun: bit-equality needs all of it equal."""
-    before = run.record.get("environment", {})
-    changes = [f"{key} {before[key]} -> {value}" for key, value in environment.items() if before.get(key, value) != value]
+    before, after = ({"processes": 1, **found} for found in (run.record.get("environment", {}), environment))
+    changes = [f"{key} {before[key]} -> {value}" for key, value in after.items() if before.get(key, value) != value]
     if changes:
         run.say(f"continuing with {', '.join(changes)}: results may differ in the last digits from an unbroken run")
 

@@ -11,7 +11,7 @@ from widenet.errors import UsageError, WnError
 from widenet.files import FULL, explain
 from widenet.options import build, resolve, split_spec
 from widenet.plugins import Registry
-from widenet.runs import Run
+from widenet.runs import Run, ranks
 
 if TYPE_CHECKING:
     import torch
@@ -70,13 +70,15 @@ def failure(component: Component, error: BaseException, where: str) -> WnError:
 
 
 def device(name: str) -> torch.device:
-    """The device meant by ``--device``.
+    """The device meant by ``--device``; of several processes on a machine's GPUs, each has its own.
 
     Raises:
         UsageError: no such device here.
     """
     import torch
 
+    if ranks.count() > 1:
+        return _own_device(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -86,6 +88,29 @@ def device(name: str) -> torch.device:
         reason = str(error).strip().split("\n")[0]
         raise UsageError(f"--device {name} cannot be used here ({reason}); --device cpu always works") from None
     return found
+
+
+def _own_device(name: str) -> torch.device:
+    """The device of one of several processes.
+
+    Raises:
+        UsageError: it is not ``cpu``, and this process has no GPU of its own.
+    """
+    import torch
+
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if name not in ("auto", "cuda"):
+        raise UsageError(
+            f"--device {name} cannot be shared by several processes; use cuda, of which each takes its own, or cpu"
+        )
+    if ranks.local() >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise UsageError(
+            f"{found} GPUs are too few for these processes; start as many (--nproc-per-node {found}), or use --device cpu"
+        )
+    torch.cuda.set_device(ranks.local())
+    return torch.device("cuda", ranks.local())
 
 
 def check_final(run: Run) -> None:

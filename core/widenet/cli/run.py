@@ -17,6 +17,7 @@ from widenet.components import Analysis, Comparison, Component, Dataset, Method,
 from widenet.errors import UsageError
 from widenet.options import options
 from widenet.plugins import Registry
+from widenet.runs import ranks
 
 if TYPE_CHECKING:
     from widenet.builtin.tensorboard import TensorBoard
@@ -66,7 +67,7 @@ def method_command(method: Component, name: str) -> click.Command:
 
     @click.pass_context
     def callback(ctx: click.Context, /, **given: Any) -> None:
-        with stoppable():
+        with stoppable(), ranks.one_voice():
             _run(completion.registry_of(ctx), method, given)
 
     return Command(name, params=params, callback=callback, help=text)  # type: ignore[arg-type]
@@ -91,6 +92,8 @@ def _run(registry: Registry, method: Component, given: dict[str, Any]) -> None:
     # What a method prints must not mix with the result on stdout.
     with reporter(flags["quiet"]) as ears, said(plan.path), contextlib.redirect_stdout(sys.stderr):
         done, new = carry_out(plan, ears, flags["fresh"])
+    if not ranks.leading():
+        return
     if not new and not flags["quiet"]:
         click.echo(f"already finished; --fresh would run it anew: {done.path}", err=True)
     if not new and listener is not None:

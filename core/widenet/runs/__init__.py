@@ -1,7 +1,7 @@
 """Runs: a folder each, holding the options, metrics, weights, masks and analyses of one procedure on one network."""
 
-from widenet.runs.folders import as_it_stands, find, folder, listing, set_aside
-from widenet.runs.lock import check_free, locked, writing
+from widenet.runs.folders import as_it_stands, find, folder, listing, set_aside, twin
+from widenet.runs.lock import check_free, discard, locked, writing
 from widenet.runs.run import SCHEMA, Reporter, Run
 from widenet.runs.values import flat, jsonable
 
@@ -11,6 +11,7 @@ __all__ = [
     "Run",
     "as_it_stands",
     "check_free",
+    "discard",
     "find",
     "flat",
     "folder",
@@ -18,5 +19,6 @@ __all__ = [
     "listing",
     "locked",
     "set_aside",
+    "twin",
     "writing",
 ]

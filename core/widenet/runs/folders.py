@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from widenet.errors import UsageError, WnError
 from widenet.options import digest, nearest
 from widenet.runs.lock import locked
 from widenet.runs.run import Run
+
+METRICS = "metrics.jsonl"
+"""The file of a run that grows in place."""
 
 
 def folder(root: Path, identity: dict[str, Any], seed: int) -> Path:
@@ -61,6 +65,23 @@ def as_it_stands(run: Run) -> Run:
     if run.record["status"] == "running" and not locked(run.path):
         run.record["status"] = "partial"
     return run
+
+
+def twin(path: Path, root: Path) -> Path:
+    """A folder of the run's name below ``root``, for a process that must not write in ``path``: links to the files there.
+
+    Files that are replaced as a whole leave what the link led to as it was; the metrics, which grow, are a copy.
+    """
+    made = root / path.parent.name / path.name
+    made.mkdir(parents=True)
+    for file in path.rglob("*"):
+        if file.is_file() and file.name not in ("log.txt", METRICS) and file.suffix != ".part":
+            link = made / file.relative_to(path)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file.absolute())
+    if (path / METRICS).exists():
+        shutil.copy(path / METRICS, made)
+    return made
 
 
 def set_aside(path: Path) -> Path:

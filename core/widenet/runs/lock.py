@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,15 @@ def writing(path: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             _note(path).unlink(missing_ok=True)
         lock.release()
+
+
+def discard(path: Path) -> None:
+    """Remove the folder, which this process is writing, and all that locking it has left beside it."""
+    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        for file in (_note(path), Path(_lock(path).lock_file)):
+            file.unlink(missing_ok=True)
+        path.parent.rmdir()  # unless it holds other seeds
 
 
 def check_free(path: Path) -> None:

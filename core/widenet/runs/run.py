@@ -79,6 +79,11 @@ class Run:
         return f"{self.path.parent.name}/{self.path.name}"
 
     @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.record.get("status") == "finished"
+
+    @property
     def seed(self) -> int:
         """The number all of the run's random streams come from."""
         return self.record["seed"]

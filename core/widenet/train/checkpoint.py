@@ -13,7 +13,7 @@ from torch import nn
 
 from widenet.errors import WnError
 from widenet.files import whole
-from widenet.runs import Run
+from widenet.runs import Run, ranks
 from widenet.weights import load_tensors, save_tensors
 
 SCHEMA = 1
@@ -24,7 +24,8 @@ def save(
 ) -> None:
     """Write ``checkpoint.pt``, whole or not at all: loop number, epochs done, network, optimiser, best epoch, lines of metrics.
 
-    The last state of an earlier loop stays beside it, as ``checkpoint-<loop>.pt``.
+    The last state of an earlier loop stays beside it, as ``checkpoint-<loop>.pt``. Of processes that train together, whose
+    states are equal, the leading one writes.
 
     Raises:
         WnError: a trained parameter is no longer finite (the state saved before stays), or the disk is full.
@@ -34,6 +35,8 @@ def save(
             f"the weights are no longer finite after epoch {epoch}; lower --lr or raise --warmup "
             "(checkpoint.pt, if there is one, holds the state before it)"
         )
+    if not ranks.leading():
+        return
     content = {
         "schema": SCHEMA,
         "fit": fit,

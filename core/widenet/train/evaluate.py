@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from widenet.train import agreement, parallel
+
 TOP = 5
 
 
@@ -16,7 +18,8 @@ TOP = 5
 def evaluate(net: nn.Module, split: Any, batch_size: int = 256, amp: bool = False) -> dict[str, float]:
     """Mean cross-entropy (nats) and accuracy (a fraction) of ``net`` in evaluation mode; its mode is put back.
 
-    With more than five classes also ``top5``: the fraction of samples whose class is among the five likeliest.
+    With more than five classes also ``top5``: the fraction of samples whose class is among the five likeliest. Processes that
+    train together share the work, so all must call it; the result is the same in each.
 
     Args:
         net: maps ``(n, *shape)`` to ``(n, classes)`` logits.
@@ -24,16 +27,19 @@ def evaluate(net: nn.Module, split: Any, batch_size: int = 256, amp: bool = Fals
     """
     was_training = net.training
     net.eval()
-    totals = torch.zeros(3, dtype=torch.float64)
+    totals, classes = torch.zeros(3, dtype=torch.float64), 0
     # Masked weights are multiplied out once here, not once a batch.
     with parametrize.cached():
-        for x, y in split.batches(batch_size):
+        for x, y, _ in parallel.batches(split, batch_size * parallel.world()):
+            if not len(y):
+                continue
             with torch.autocast(x.device.type, torch.bfloat16, enabled=amp):
                 logits = net(x)
             loss = F.cross_entropy(logits.float(), y, reduction="sum").double()
-            totals = totals.to(x.device) + torch.cat([loss[None], hits(logits, y).double()])
+            totals, classes = totals.to(x.device) + torch.cat([loss[None], hits(logits, y).double()]), logits.shape[1]
     net.train(was_training)
-    return means(totals, len(split), logits.shape[1] if len(split) else 0)
+    agreement.share_random()
+    return parallel.from_leading(means(parallel.total(totals.cpu()), len(split), classes))
 
 
 def hits(logits: Tensor, y: Tensor) -> Tensor:

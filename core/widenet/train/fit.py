@@ -15,7 +15,7 @@ from widenet.components import Train
 from widenet.errors import WnError
 from widenet.masks import Fixed, masks, modules, plain_state
 from widenet.runs import Run
-from widenet.train import checkpoint
+from widenet.train import agreement, checkpoint, parallel
 from widenet.train.evaluate import evaluate
 from widenet.train.optimisers import learning_rate, make_optimiser
 from widenet.train.process import placed
@@ -49,6 +49,9 @@ def fit(
     the last saved epoch; on the CPU the result is bit-identical to that of an unbroken run, given equal threads. All state
     must live in parameters and buffers. Every epoch draws from its own random streams. A last batch of one image is left out.
 
+    Processes that torchrun started share each batch and step alike: all have the same parameters, masks and metrics, those that
+    one process would find, but for batch norm, for which see :mod:`widenet.train.agreement`. A method need not know.
+
     Weights and masks of the epoch that did best on the split ``config.best_by``, if there is one, are kept under the tag
     ``best``. Where masks move, ``mask/flips`` is the fraction of their entries that changed in the epoch.
 
@@ -65,7 +68,7 @@ def fit(
 
     Raises:
         WnError: the loss is no longer finite (the last good state stays on disk), nothing to train, or a checkpoint that
-            does not fit.
+            does not fit; or processes that train together have come to differ.
     """
     loop = run.fits
     run.fits += 1
@@ -76,6 +79,11 @@ def fit(
     optimiser = make_optimiser(net, config)
     criterion = loss or (lambda z, y: F.cross_entropy(z, y, label_smoothing=config.label_smoothing))
     saved = _resume(run, loop, net, optimiser)
+    agreement.check_alike(net)
+    if loop == 0 and parallel.world() > 1 and agreement.norms(net):
+        run.say(
+            f"batch norm takes its statistics from a batch's parts in {parallel.world()} processes: results differ from one's"
+        )
     done, best = saved.get("epoch", 0), saved.get("best", {})
     if 0 < done < config.epochs:
         run.say(f"continuing after epoch {done} of {config.epochs}")
@@ -103,6 +111,7 @@ def fit(
         if moving:
             values["mask/flips"] = _flips(moving, _moving(net))
         values["seconds"] = round(time.perf_counter() - began, 3)
+        values = parallel.from_leading(values)  # what a method decides by them, it must decide alike
         run.log(values)
         run.reporter.epoch(number, config.epochs, values)
         yield Epoch(number, values)
@@ -111,6 +120,7 @@ def fit(
         if (data.val is not None or config.best_by == "test") and _better(values, best, config.best_by):
             best = {"epoch": number, **{key: value for key, value in values.items() if key.endswith("/accuracy")}}
             _keep(run, f"{prefix}best", net)
+        agreement.check_alike(net)
         checkpoint.save(run, loop, number, net, optimiser, best)
     run.best = best
 
@@ -121,6 +131,7 @@ def _resume(run: Run, loop: int, net: nn.Module, optimiser: torch.optim.Optimize
     if saved is None or saved["fit"] < loop:
         return {}
     checkpoint.restore(run, saved, net, optimiser)
+    agreement.share_random()  # the checkpoint holds those of the leading process's GPU
     return saved
 
 

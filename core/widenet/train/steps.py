@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +14,7 @@ from widenet.components import Train
 from widenet.errors import WnError
 from widenet.masks import refresh
 from widenet.runs import Run
+from widenet.train import agreement, parallel
 from widenet.train.evaluate import hits, means
 
 GLANCE = 0.2
@@ -39,55 +39,105 @@ class Steps:
         self.forward = torch.compile(self.net) if self.config.compile else self.net
 
     def epoch(self, number: int) -> dict[str, float]:
-        """Pass once over the split; mean loss and accuracies over its images, as ``train/loss`` and so on."""
+        """Pass once over the split; mean loss and accuracies over its images, as ``train/loss`` and so on.
+
+        Raises:
+            WnError: a loss is not finite: within a moment, or at the epoch's end where several processes must agree on it.
+        """
         self.net.train()
-        size, device = self.config.batch_size, torch.device(self.run.device)
+        size, fewest = self.config.batch_size, self._fewest()
         count = -(-len(self.split) // size)
-        losses = torch.zeros(count, device=device)
-        right = torch.zeros(2, dtype=torch.int64, device=device)
-        seen, glance, classes = 0, time.perf_counter() + GLANCE, 0
-        for step, (x, y) in enumerate(self.split.batches(size, self.run.generator("order", self.loop, number))):
-            if len(y) == 1 < size and count > 1:
+        tally, glance = Tally.of(count, self.run.device), time.perf_counter() + GLANCE
+        order = self.run.generator("order", self.loop, number)
+        for step, (x, y, whole) in enumerate(parallel.batches(self.split, size, order)):
+            if whole < min(fewest, size) and count > 1:
                 continue  # a last batch of one: batch norm has no statistics of one sample
-            logits, value = self._step(x, y)
+            made = self._step(x, y, whole)
             if self.stepped is not None:
                 self.stepped((number - 1) * count + step + 1)
-            with torch.no_grad():
-                losses[step] = value * len(y)
-                right += hits(logits, y)
-            seen, classes = seen + len(y), logits.shape[1]
+            tally.add(step, made, y, whole)
             if time.perf_counter() > glance:
-                running = means(_totals(losses[: step + 1], right, number), seen, classes)
-                self.run.reporter.step(number, self.config.epochs, (step + 1) / count, running)
+                if parallel.world() == 1:
+                    tally.check_finite(number)
+                self.run.reporter.step(number, self.config.epochs, (step + 1) / count, tally.running())
                 glance = time.perf_counter() + GLANCE
-        found = means(_totals(losses, right, number), max(seen, 1), classes)
-        return {f"train/{key}": value for key, value in found.items()}
+        agreement.average_statistics(self.net)
+        tally.sum_up()
+        tally.check_finite(number)
+        return {f"train/{key}": value for key, value in tally.running().items()}
 
-    def _step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """One optimiser step; logits and loss before it."""
+    def _fewest(self) -> int:
+        """The fewest images of a last batch that is not left out: each process's batch norm needs two."""
+        return 2 * parallel.world() if agreement.norms(self.net) else 2
+
+    def _step(self, x: Tensor, y: Tensor, whole: int) -> tuple[Tensor, Tensor] | None:
+        """One optimiser step on this process's part of a batch of ``whole``; logits and loss before it, None of no images."""
         if self.config.compile:
             refresh(self.net)
+        made = self._backward(x, y) if len(y) else None
+        parallel.average_gradients(self.optimiser, len(y), whole)
+        if made is None or made[1].requires_grad:  # else a schedule has nothing train in this epoch
+            self.optimiser.step()
+            self.optimiser.zero_grad()
+        if whole % parallel.world():
+            agreement.share_random()
+        return made and (made[0].detach(), made[1].detach())
+
+    def _backward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and loss, whose gradients are now the parameters'."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.amp):
             logits = self.forward(x)
             value = self.loss(logits, y)
-        if value.requires_grad:  # else a schedule has nothing train in this epoch
+        if value.requires_grad:
             value.backward()
-            self.optimiser.step()
-            self.optimiser.zero_grad()
-        return logits.detach(), value.detach()
+        return logits, value
 
 
-def _totals(losses: Tensor, right: Tensor, epoch: int) -> Tensor:
-    """Summed loss and hits (3,), float64.
+@attrs.define(eq=False)
+class Tally:
+    """What the steps of an epoch add up to: the loss of each, times its images, and how many ``hits`` (2,) of how many."""
 
-    Raises:
-        WnError: a loss is not finite, naming the first step at which.
-    """
-    totals = torch.cat([losses.cpu().double().sum()[None], right.cpu().double()])
-    if not math.isfinite(totals[0].item()):
-        step = int((~losses.isfinite()).nonzero()[0]) + 1
-        raise WnError(
-            f"the loss is no longer finite at step {step} of epoch {epoch}; lower --lr or raise --warmup "
-            "(checkpoint.pt, if there is one, holds the last good state)"
-        )
-    return totals
+    losses: Tensor
+    hits: Tensor
+    seen: int = 0
+    together: int = 0
+    """Images of all processes."""
+    classes: int = 0
+
+    @classmethod
+    def of(cls, steps: int, device: torch.device | str) -> Tally:
+        """An empty one, on the device."""
+        return cls(torch.zeros(steps, device=device), torch.zeros(2, dtype=torch.int64, device=device))
+
+    @torch.no_grad()
+    def add(self, step: int, made: tuple[Tensor, Tensor] | None, y: Tensor, whole: int) -> None:
+        """Count a step, numbered from 0, with its logits and loss; they stay on the device."""
+        self.together += whole
+        if made is not None:
+            logits, value = made
+            self.losses[step] = value * len(y)
+            self.hits += hits(logits, y)
+            self.seen, self.classes = self.seen + len(y), logits.shape[1]
+
+    def sum_up(self) -> None:
+        """Add what the other processes counted."""
+        self.losses, self.hits = parallel.total(self.losses.cpu()), parallel.total(self.hits.cpu())
+        self.seen = self.together
+
+    def running(self) -> dict[str, float]:
+        """Mean loss and accuracies so far."""
+        totals = torch.cat([self.losses.cpu().double().sum()[None], self.hits.cpu().double()])
+        return means(totals, max(self.seen, 1), self.classes)
+
+    def check_finite(self, epoch: int) -> None:
+        """Refuse to go on from a loss that is not finite.
+
+        Raises:
+            WnError: naming the first step at which.
+        """
+        bad = (~self.losses.isfinite()).nonzero()
+        if len(bad):
+            raise WnError(
+                f"the loss is no longer finite at step {int(bad[0]) + 1} of epoch {epoch}; lower --lr or raise --warmup "
+                "(checkpoint.pt, if there is one, holds the last good state)"
+            )
