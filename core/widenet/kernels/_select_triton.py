@@ -14,8 +14,7 @@ import torch
 import triton
 import triton.language as tl
 
-from widenet.kernels._bits import FORMATS
-from widenet.kernels._select_torch import Line, Part
+from widenet.kernels._bits import FORMATS, Line, Part
 
 BINS = tl.constexpr(256)
 

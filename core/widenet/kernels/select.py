@@ -1,7 +1,7 @@
 """Keep the largest scores of a tensor, or of several together: exact, ties settled by position, and nothing sorted.
 
-The plain PyTorch form is in ``_select_torch``, the form for a GPU with Triton in ``_select_triton``; the functions here
-check their arguments and choose by device.
+The plain PyTorch form is in ``_select_torch``, compiled loops for a CPU in ``_select_numba``, the form for a GPU with Triton in
+``_select_triton``; the functions here check their arguments and choose.
 """
 
 import functools
@@ -11,8 +11,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from widenet.kernels._bits import FORMATS
-from widenet.kernels._select_torch import Hint, Part, select_torch
+from widenet.kernels._bits import FORMATS, Hint, Part
+from widenet.kernels._select_torch import select_torch
+
+COMPILED = {torch.float32, torch.bool}
+"""What the compiled form for a CPU takes."""
 
 __all__ = ["Hint", "topk_mask", "topk_masked", "topk_together"]
 
@@ -156,8 +159,9 @@ def _check_like(name: str, tensor: Tensor, dtype: torch.dtype, scores: Tensor, m
 
 
 @functools.cache
-def _has_triton() -> bool:
-    return importlib.util.find_spec("triton") is not None
+def has(package: str) -> bool:
+    """Whether an optional package is installed."""
+    return importlib.util.find_spec(package) is not None
 
 
 def _select(parts: Sequence[Part], keep: int, floors: Sequence[int] = (0,), hint: Hint | None = None) -> None:
@@ -174,9 +178,15 @@ def _select(parts: Sequence[Part], keep: int, floors: Sequence[int] = (0,), hint
         return
     if parts[0][0].dtype not in FORMATS:
         parts = [(scores.float(), *rest) for scores, *rest in parts]
-    if parts[0][0].is_cuda and n < 2**31 and _has_triton():
+    if parts[0][0].is_cuda and n < 2**31 and has("triton"):
         from widenet.kernels._select_triton import select_triton
 
         select_triton(parts, keep, floors)
+    elif parts[0][0].is_cpu and all(
+        tensor.dtype == torch.float32 for scores, _, *masked in parts for tensor in (scores, *masked)
+    ):
+        from widenet.kernels._select_numba import select_numba
+
+        select_numba(parts, keep, floors, hint or Hint())
     else:
-        select_torch(parts, keep, floors, hint)
+        select_torch(parts, keep, floors)

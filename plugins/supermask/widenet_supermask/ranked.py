@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from widenet.kernels.select import Hint, topk_masked, topk_together
-from widenet.masks import Chosen, original
+from widenet.masks import Chosen, factor, original
 
 
 class Share:
@@ -69,10 +68,10 @@ class Ranked(Chosen):
     def masked(self, weight: Tensor) -> Tensor:
         """The weight with all but the kept entries zero; no gradient passes."""
         if not self.stale(weight):
-            return weight * self.mask
+            return weight * factor(self.mask, weight)
         if not self.alone:
             self.share.choose()
-            return weight * self.mask
+            return weight * factor(self.mask, weight)
         # One sweep over the scores gives the mask and the product.
         _, product = topk_masked(weight, self.ranked(weight), self.share.keep, mask=self.mask, hint=self.share.hint)
         self.chosen(weight)
@@ -90,11 +89,3 @@ class Scored(Ranked):
     def __init__(self, scores: Tensor, share: Share) -> None:
         super().__init__(scores, share)
         self.scores = nn.Parameter(scores)
-
-
-def straight_through(scores: Tensor, weight: Tensor, upstream: Tensor) -> Tensor:
-    """d/dscore = d/d(weight * mask) * weight * sign(score), as if the choice were not there; sign(0) = 0.
-
-    Source: Ramanujan et al. 2020, section 3.
-    """
-    return torch.sign(scores).mul_(weight).mul_(upstream)

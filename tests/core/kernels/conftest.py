@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from widenet.kernels import _bits
+from widenet.kernels import select
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -15,9 +15,8 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(params=["whole", "pieces"])
-def pieces(request, monkeypatch):
-    """Run as it is, and with chunks so small that every branch for large tensors is taken."""
-    if request.param == "pieces":
-        monkeypatch.setattr(_bits, "SMALL", 0)
-        monkeypatch.setattr(_bits, "CHUNK", 76)
+@pytest.fixture(params=["compiled", "plain"])
+def form(request, monkeypatch):
+    """The form with compiled loops, and the plain one."""
+    if request.param == "plain":
+        monkeypatch.setattr(select, "has", lambda package: False)

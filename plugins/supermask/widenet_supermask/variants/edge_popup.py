@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from widenet_supermask.ranked import Scored, straight_through
+from widenet.kernels.straight import straight_through
+from widenet.masks import factor
+from widenet_supermask.ranked import Scored
 
 
 class EdgePopup(Scored):
@@ -30,6 +32,6 @@ class _Popup(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         weight, scores, *mask = ctx.saved_tensors
-        to_weight = gradients[0] * mask[0] if ctx.needs_input_grad[0] else None
+        to_weight = gradients[0] * factor(mask[0], weight) if ctx.needs_input_grad[0] else None
         to_scores = straight_through(scores, weight, gradients[0]) if ctx.needs_input_grad[1] else None
         return to_weight, to_scores, None

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from widenet.masks import modules
+from widenet.masks import factor, modules
 from widenet.train import evaluate
 
 
@@ -60,12 +60,12 @@ class _Sampled(torch.autograd.Function):
         probability = scores.sigmoid()
         torch.lt(uniform, probability, out=mask)
         ctx.save_for_backward(weight, probability, *([mask.clone()] if ctx.needs_input_grad[0] else []))
-        return weight * mask
+        return weight * factor(mask, weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         weight, probability, *mask = ctx.saved_tensors
-        to_weight = gradients[0] * mask[0] if ctx.needs_input_grad[0] else None
+        to_weight = gradients[0] * factor(mask[0], weight) if ctx.needs_input_grad[0] else None
         to_scores = (1 - probability).mul_(probability).mul_(weight).mul_(gradients[0]) if ctx.needs_input_grad[1] else None
         return to_weight, to_scores, None, None
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from widenet.masks import factor
 from widenet_supermask.ranked import Scored
 
 
@@ -33,6 +34,6 @@ class _Signed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         weight, scores, *mask = ctx.saved_tensors
-        to_weight = scores.sign().mul_(mask[0]).mul_(gradients[0]) if ctx.needs_input_grad[0] else None
+        to_weight = scores.sign().mul_(factor(mask[0], weight)).mul_(gradients[0]) if ctx.needs_input_grad[0] else None
         to_scores = gradients[0] * weight if ctx.needs_input_grad[1] else None
         return to_weight, to_scores, None
