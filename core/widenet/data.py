@@ -82,10 +82,13 @@ class Data:
         """Return the data set with this fraction of each class's training samples, at least one, as ``val`` instead.
 
         Raises:
-            UsageError: it has a validation split of its own, or a class with too few samples.
+            UsageError: it has a validation split of its own, a class with too few samples, or splits of a plugin's own
+                that cannot be parted.
         """
         if self.val is not None:
             raise UsageError(f"{self.name} has a validation split of its own; leave --val out")
+        if not (hasattr(self.train, "labels") and hasattr(self.train, "part")):
+            raise UsageError(f"{self.name} has splits that cannot be parted, without labels or part; leave --val out")
         labels = self.train.labels()
         rank = torch.empty(len(labels), dtype=torch.int64)
         held = torch.zeros(len(labels), dtype=torch.bool)

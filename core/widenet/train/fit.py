@@ -53,7 +53,8 @@ def fit(
     one process would find, but for batch norm, for which see :mod:`widenet.train.agreement`. A method need not know.
 
     Weights and masks of the epoch that did best on the split ``config.best_by``, if there is one, are kept under the tag
-    ``best``. Where masks move, ``mask/flips`` is the fraction of their entries that changed in the epoch.
+    ``best``, as they were measured. Where masks move, ``mask/flips`` is the fraction of their entries that changed in the
+    epoch; what ``before`` changes does not count.
 
     Args:
         run: receives metrics, checkpoints, and weights and masks every ``save_every`` epochs.
@@ -84,7 +85,8 @@ def fit(
         run.say(
             f"batch norm takes its statistics from a batch's parts in {parallel.world()} processes: results differ from one's"
         )
-    done, best = saved.get("epoch", 0), saved.get("best", {})
+    done = saved.get("epoch", 0)
+    best = run.best = saved.get("best", {})
     if 0 < done < config.epochs:
         run.say(f"continuing after epoch {done} of {config.epochs}")
     prefix = f"loop-{loop}-" if loop else ""
@@ -95,13 +97,13 @@ def fit(
         began = time.perf_counter()
         # Every epoch draws (dropout, stochastic masks) from streams of its own.
         run.seed_everything("epoch", loop, number)
-        moving = _moving(net)
         if before is not None:
             before(number)
+        moving = _moving(net)  # after before: a resumed run does not have the last epoch's schedule
         rate = learning_rate(config, number)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        values: dict[str, Any] = {"epoch": number, "step": number * -(-len(data.train) // config.batch_size), "lr": rate}
+        values: dict[str, Any] = {"epoch": number, "step": number * steps.count, "lr": rate}
         values |= steps.epoch(number)
         if number % config.eval_every == 0 or number == config.epochs:
             for name in ("val", "test"):
@@ -114,15 +116,14 @@ def fit(
         values = parallel.from_leading(values)  # what a method decides by them, it must decide alike
         run.log(values)
         run.reporter.epoch(number, config.epochs, values)
+        if (data.val is not None or config.best_by == "test") and _better(values, best, config.best_by):
+            best = run.best = {"epoch": number, **{key: value for key, value in values.items() if key.endswith("/accuracy")}}
+            _keep(run, f"{prefix}best", net)
         yield Epoch(number, values)
         if config.save_every and number % config.save_every == 0:
             _keep(run, f"{prefix}epoch-{number:04d}", net)
-        if (data.val is not None or config.best_by == "test") and _better(values, best, config.best_by):
-            best = {"epoch": number, **{key: value for key, value in values.items() if key.endswith("/accuracy")}}
-            _keep(run, f"{prefix}best", net)
         agreement.check_alike(net)
         checkpoint.save(run, loop, number, net, optimiser, best)
-    run.best = best
 
 
 def _resume(run: Run, loop: int, net: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:

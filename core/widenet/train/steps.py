@@ -45,12 +45,11 @@ class Steps:
             WnError: a loss is not finite: within a moment, or at the epoch's end where several processes must agree on it.
         """
         self.net.train()
-        size, fewest = self.config.batch_size, self._fewest()
-        count = -(-len(self.split) // size)
+        size, count = self.config.batch_size, self.count
         tally, glance = Tally.of(count, self.run.device), time.perf_counter() + GLANCE
         order = self.run.generator("order", self.loop, number)
         for step, (x, y, whole) in enumerate(parallel.batches(self.split, size, order)):
-            if whole < min(fewest, size) and count > 1:
+            if step == count:
                 continue  # a last batch of one: batch norm has no statistics of one sample
             made = self._step(x, y, whole)
             if self.stepped is not None:
@@ -66,9 +65,12 @@ class Steps:
         tally.check_finite(number)
         return {f"train/{key}": value for key, value in tally.running().items()}
 
-    def _fewest(self) -> int:
-        """The fewest images of a last batch that is not left out: each process's batch norm needs two."""
-        return 2 * parallel.world() if agreement.norms(self.net) else 2
+    @property
+    def count(self) -> int:
+        """Steps in an epoch: a last batch of fewer images than batch norm needs, two for each process, is left out."""
+        fewest = 2 * parallel.world() if agreement.norms(self.net) else 2
+        whole, last = divmod(len(self.split), self.config.batch_size)
+        return whole + (last > 0 and (last >= fewest or whole == 0))
 
     def _step(self, x: Tensor, y: Tensor, whole: int) -> tuple[Tensor, Tensor] | None:
         """One optimiser step on this process's part of a batch of ``whole``; logits and loss before it, None of no images."""
