@@ -68,7 +68,7 @@ def test_a_broken_plugin_is_shown_and_hurts_no_other(wn, site, bad, reason):
     assert table.code == 0
     assert any(name in line and "broken" in line and reason in line for line in table.out.splitlines())
 
-    assert [method["name"] for method in wn("list", "methods", "--json").json] == ["train", "well", "supermask"]
+    assert [method["name"] for method in wn("list", "methods", "--json").json] == ["train", "well", "supermask", "supermask-import"]
     assert wn("run", "well", "--help").code == 0
     asked = wn("run", f"{name}/anything")
     assert asked.code == 3
@@ -221,7 +221,7 @@ def test_components_of_one_name_need_their_full_names(wn, site, tmp_path):
     assert answer.code == 2
     assert "method 'well' is ambiguous between good/well and shadow/well; use the full name" in answer.line
     names = [method["name"] for method in wn("list", "methods", "--json").json]
-    assert names == ["train", "good/well", "shadow/well", "supermask"]
+    assert names == ["train", "good/well", "shadow/well", "supermask", "supermask-import"]
 
     words = ["run", "shadow/well", "--dataset", "tiny"]
     ambiguous = wn(*words)
@@ -349,4 +349,4 @@ def test_names_are_found_bare_and_in_full():
 def test_json_is_all_there_is_on_stdout(wn_apart, site):
     site.install(BAD / "prints_at_import.py")
     answer = wn_apart("list", "methods", "--json", env=site.env)
-    assert {row["name"] for row in json.loads(answer.out)} == {"train", "supermask", "chatty"}
+    assert {row["name"] for row in json.loads(answer.out)} == {"train", "supermask", "supermask-import", "chatty"}
