@@ -50,7 +50,7 @@ def print_result(result: Mapping[str, Any]) -> None:
 
 def shown(key: str, value: Any) -> str:
     """A result as people read it: accuracies and fractions in per cent."""
-    if isinstance(value, float) and ("accuracy" in key or key == "kept"):
+    if isinstance(value, float) and ("accuracy" in key or "top5" in key or key == "kept"):
         return f"{value:.2%}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
