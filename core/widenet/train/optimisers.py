@@ -16,7 +16,11 @@ def make_optimiser(net: nn.Module, config: Train) -> torch.optim.Optimizer:
     """The optimiser of ``config`` over all that requires gradients in ``net``, in its fused form."""
     options: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
     if config.optimizer == "sgd":
-        return torch.optim.SGD(_groups(net, config), momentum=config.momentum, nesterov=config.nesterov, **options)
+        made = torch.optim.SGD(_groups(net, config), momentum=config.momentum, nesterov=config.nesterov, **options)
+        # The fused step wants momentum of all that it moves or of none: what rests at first has some too, for when it joins.
+        for parameter in [p for group in made.param_groups for p in group["params"]] if config.momentum else []:
+            made.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return made
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
     return kind(_groups(net, config), **options)
 
