@@ -5,8 +5,9 @@ The plain PyTorch form is in ``_select_torch``, compiled loops for a CPU in ``_s
 """
 
 import functools
-import importlib.util
+import importlib
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -159,9 +160,15 @@ def _check_like(name: str, tensor: Tensor, dtype: torch.dtype, scores: Tensor, m
 
 
 @functools.cache
-def has(package: str) -> bool:
-    """Whether an optional package is installed."""
-    return importlib.util.find_spec(package) is not None
+def compiled(name: str) -> Any:
+    """The module of that name beside this one, or None where what it needs is not there or does not fit.
+
+    numba refuses a NumPy newer than itself, and a machine on which it finds no place for its cache.
+    """
+    try:
+        return importlib.import_module(f"widenet.kernels.{name}")
+    except (ImportError, RuntimeError):
+        return None
 
 
 def _select(parts: Sequence[Part], keep: int, floors: Sequence[int] = (0,), hint: Hint | None = None) -> None:
@@ -178,15 +185,10 @@ def _select(parts: Sequence[Part], keep: int, floors: Sequence[int] = (0,), hint
         return
     if parts[0][0].dtype not in FORMATS:
         parts = [(scores.float(), *rest) for scores, *rest in parts]
-    if parts[0][0].is_cuda and n < 2**31 and has("triton"):
-        from widenet.kernels._select_triton import select_triton
-
-        select_triton(parts, keep, floors)
-    elif parts[0][0].is_cpu and all(
-        tensor.dtype == torch.float32 for scores, _, *masked in parts for tensor in (scores, *masked)
-    ):
-        from widenet.kernels._select_numba import select_numba
-
-        select_numba(parts, keep, floors, hint or Hint())
+    dtypes = {tensor.dtype for part in parts for tensor in part}
+    if parts[0][0].is_cuda and n < 2**31 and (triton := compiled("_select_triton")) is not None:
+        triton.select_triton(parts, keep, floors)
+    elif parts[0][0].is_cpu and dtypes <= COMPILED and (numba := compiled("_select_numba")) is not None:
+        numba.select_numba(parts, keep, floors, hint or Hint())
     else:
         select_torch(parts, keep, floors)

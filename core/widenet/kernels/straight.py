@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from widenet.kernels.select import has
+from widenet.kernels import select
 
 
 def straight_through(scores: Tensor, weight: Tensor, upstream: Tensor) -> Tensor:
@@ -21,18 +21,16 @@ def straight_through(scores: Tensor, weight: Tensor, upstream: Tensor) -> Tensor
     Returns:
         A tensor of the shape, dtype and strides of ``scores``.
     """
-    if _compiled(scores, weight, upstream):
-        from widenet.kernels._straight_numba import fill
-
+    if _alike(scores, weight, upstream) and (numba := select.compiled("_straight_numba")) is not None:
         result = torch.empty_like(scores)
-        fill(scores, weight, upstream, result)
+        numba.fill(scores, weight, upstream, result)
         return result
     return torch.sign(scores).mul_(weight).mul_(upstream)
 
 
-def _compiled(scores: Tensor, weight: Tensor, upstream: Tensor) -> bool:
-    """Whether the compiled loop takes these: float32 on a CPU, lying alike; not while a graph is traced."""
-    if torch.compiler.is_compiling() or not scores.is_cpu or not has("numba"):
+def _alike(scores: Tensor, weight: Tensor, upstream: Tensor) -> bool:
+    """Whether these can be gone through together: float32 on a CPU, lying alike; not while a graph is traced."""
+    if torch.compiler.is_compiling() or not scores.is_cpu:
         return False
     if not scores.dtype == weight.dtype == upstream.dtype == torch.float32:
         return False

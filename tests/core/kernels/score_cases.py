@@ -1,9 +1,11 @@
 """Scores of every kind and layout, and what selecting from them must give."""
 
 import math
+from unittest import mock
 
 import torch
 
+from widenet.kernels import select
 from widenet.kernels._bits import INTEGERS
 
 FLOATS = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
@@ -74,3 +76,8 @@ LAYOUTS = ["contiguous", "channels_last", "transposed", "strided"]
 def same_bits(a, b):
     """Compare with NaN and the sign of zero told apart."""
     return torch.equal(*(tensor.view(INTEGERS[tensor.itemsize]) for tensor in (a, b)))
+
+
+def form_of(compiled):
+    """The compiled loops, or for a block the plain form."""
+    return mock.patch.object(select, "compiled", select.compiled if compiled else lambda name: None)

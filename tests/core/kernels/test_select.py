@@ -5,14 +5,13 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from score_cases import FLOATS, KINDS, LAYOUTS, lay_out, numbers, reference, same_bits
+from score_cases import FLOATS, KINDS, LAYOUTS, form_of, lay_out, numbers, reference, same_bits
 
 from widenet.kernels import select
 from widenet.kernels.select import Hint, topk_mask, topk_masked
@@ -66,7 +65,7 @@ def test_matches_a_stable_sort(kind, shape, dtypes, layouts, keep, seed, compile
     scores = lay_out(numbers(kind, shape, seed).to(dtypes[0]), layouts[0])
     weight = lay_out(numbers("special", shape, seed + 1).to(dtypes[1]), layouts[1])
     before = scores.clone()
-    with mock.patch.object(select, "has", lambda package: compiled):
+    with form_of(compiled):
         mask = topk_mask(scores, keep)
         again, out = topk_masked(weight, scores, keep)
     assert torch.equal(mask, reference(scores, keep))
@@ -212,5 +211,16 @@ def test_works_without_triton():
         "import sys, torch; sys.modules['triton'] = None\n"
         "from widenet.kernels.select import topk_mask\n"
         "assert topk_mask(torch.arange(4.0), 0.5).tolist() == [False, False, True, True]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_works_where_numba_does_not_fit():
+    code = (
+        "import sys, torch; sys.modules['numba'] = None\n"
+        "from widenet.kernels.select import topk_mask\n"
+        "from widenet.kernels.straight import straight_through\n"
+        "assert topk_mask(torch.arange(4.0), 0.5).tolist() == [False, False, True, True]\n"
+        "assert straight_through(*[torch.full((2,), -2.0)] * 3).tolist() == [-4.0, -4.0]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

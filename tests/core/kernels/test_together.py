@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from score_cases import FLOATS, KINDS, LAYOUTS, lay_out, numbers, reference_together, same_bits
+from score_cases import FLOATS, KINDS, LAYOUTS, form_of, lay_out, numbers, reference_together, same_bits
 
 from widenet.kernels import _select_numba, select
 from widenet.kernels.select import Hint, topk_mask, topk_together
@@ -52,7 +52,7 @@ def test_matches_a_stable_sort(scores, keep, floor, compiled):
     before = [tensor.clone() for tensor in scores]
     floor *= keep  # so that it is seldom too much
     wanted = reference_together(scores, keep, floor)
-    with mock.patch.object(select, "has", lambda package: compiled):
+    with form_of(compiled):
         if wanted is None:
             with pytest.raises(ValueError, match="a floor of"):
                 select_together(scores, keep, floor)
@@ -64,7 +64,7 @@ def test_matches_a_stable_sort(scores, keep, floor, compiled):
 @settings(deadline=None, max_examples=100)
 @given(scores=groups(), keep=st.floats(0, 1), compiled=st.booleans())
 def test_is_the_mask_of_the_joined_scores(scores, keep, compiled):
-    with mock.patch.object(select, "has", lambda package: compiled):
+    with form_of(compiled):
         masks = select_together(scores, keep)
     joined = topk_mask(torch.cat([tensor.flatten() for tensor in scores]), keep)
     assert torch.equal(torch.cat([mask.flatten() for mask in masks]), joined)
