@@ -22,4 +22,5 @@ def fill(scores: Tensor, weight: Tensor, upstream: Tensor, result: Tensor) -> No
 @numba.njit(cache=True, nogil=True)
 def _fill(scores: Array, weight: Array, upstream: Array, result: Array) -> None:
     for i in range(len(scores)):
-        result[i] = np.sign(scores[i]) * weight[i] * upstream[i]
+        sign = np.float32(scores[i] > 0) - np.float32(scores[i] < 0)  # 0 of NaN, as torch has it
+        result[i] = sign * weight[i] * upstream[i]

@@ -9,7 +9,7 @@ from widenet.kernels import select
 
 
 def straight_through(scores: Tensor, weight: Tensor, upstream: Tensor) -> Tensor:
-    """d/dscore = d/d(weight * mask) * weight * sign(score), as if the choice were not there; sign(0) = 0.
+    """d/dscore = d/d(weight * mask) * weight * sign(score), as if the choice were not there; sign(0) = sign(NaN) = 0.
 
     Source: Ramanujan et al. 2020, section 3.
 
