@@ -97,6 +97,8 @@ def prepare(plan: Plan) -> tuple[Any, Any, Any]:
         UsageError: the architecture does not permit the data's shape, or the parent's network does not fit the data.
         WnError: the data cannot be had.
     """
+    from torch.nn.parameter import is_lazy
+
     from widenet.train.parallel import leading_first
     from widenet.train.process import placed
 
@@ -114,6 +116,8 @@ def prepare(plan: Plan) -> tuple[Any, Any, Any]:
     else:
         fresh.seed_everything("model")
         net = opening.made(plan.model, data.shape, data.classes, plan.model_config)
+        if any(is_lazy(tensor) for tensor in [*net.parameters(), *net.buffers()]):
+            raise WnError(f"{plan.model.full_name} has lazy layers; its function must pass a batch through before it returns")
     return placed(net, device), data, device
 
 

@@ -312,3 +312,20 @@ def test_ctrl_c_in_a_method_is_no_failure(wn, tmp_path):
     assert answer.code == 130
     assert answer.line.startswith("interrupted; to continue: wn run failing --how interrupt")
     assert Run.open(run_path(tmp_path)).record["status"] == "interrupted"
+
+
+def test_lazy_layers_are_refused_in_one_line(wn, tmp_path):
+    plugin = tmp_path / "idle.py"
+    plugin.write_text(
+        "from widenet import Model, hookimpl\n"
+        "def idle(shape, classes, config):\n"
+        "    'A network whose layers wait for a batch.'\n"
+        "    from torch import nn\n"
+        "    return nn.Sequential(nn.Flatten(), nn.LazyLinear(classes))\n"
+        "@hookimpl\n"
+        "def models():\n"
+        "    yield Model('idle', idle)\n"
+    )
+    answer = wn("--plugin", plugin, "run", "train", "--arch", "idle", "--dataset", "tiny")
+    assert (answer.code, answer.err.count("\n")) == (1, 1)
+    assert "idle/idle has lazy layers" in answer.err
