@@ -1,6 +1,6 @@
 """Every variant of a supermask beside dense training: a step, an evaluation, peak memory, and the scopes.
 
-    python benchmarks/supermask.py [--threads N ...] [--rounds N] [--networks NAME ...] [--only step|evaluation|memory|scope ...]
+    python benchmarks/supermask.py [--threads N ...] [--rounds N] [--networks NAME ...] [--only PART ...]
 
 Batch 128 of 32x32x3 (fc: 1x28x28), float32, channels-last, the same fused SGD for all; interleaved in one process, medians.
 Beside our variants ``sort``: edge-popup that sorts its scores in every forward pass.
@@ -14,6 +14,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,20 +142,14 @@ def evaluations(given: argparse.Namespace) -> None:
     """Time an evaluation of every variant."""
     rows = []
     for network in given.networks:
-        split = Images(
-            torch.randn(IMAGES * (8 if network == "fc" else 1), *shape_of(network)),
-            torch.arange(IMAGES * (8 if network == "fc" else 1)) % 10,
-        )
-        nets = {variant: prepared(network, variant) for variant in VARIANTS}
-        timed = {variant: (lambda net=net: evaluate(net, split)) for variant, net in nets.items()}
+        images = 8 * IMAGES if network == "fc" else IMAGES
+        split = Images(torch.randn(images, *shape_of(network)), torch.arange(images) % 10)
+        timed = {variant: partial(evaluate, prepared(network, variant), split) for variant in VARIANTS}
         found = interleaved(timed, rounds=given.rounds)
         dense = found.pop("dense")
         rows.append([network, f"{1000 * dense:.1f}", *(f"{seconds / dense:.3f}" for seconds in found.values())])
-    table(
-        f"An evaluation of {IMAGES} images (fc: {8 * IMAGES}), over that of a dense network",
-        ["network", "dense ms", *VARIANTS[1:]],
-        rows,
-    )
+    title = f"An evaluation of {IMAGES} images (fc: {8 * IMAGES}), over that of a dense network"
+    table(title, ["network", "dense ms", *VARIANTS[1:]], rows)
 
 
 def scopes(given: argparse.Namespace) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 from widenet.components import Comparison, Component, Settings
 from widenet.errors import UsageError, WnError
-from widenet.execute import now, outcome, versions
+from widenet.execute import outcome
 from widenet.files import read_json, whole, write_json
 from widenet.options import changed, digest, effective
+from widenet.plan import now, versions
 from widenet.plugins import Registry
 from widenet.runs import Reporter, Run, flat, writing
 

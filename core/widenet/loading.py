@@ -20,7 +20,7 @@ from widenet.options import nearest
 from widenet.plugins import GROUP, KINDS, Hooks, Plugin, Registry
 
 CORE = "widenet.builtin.plugin"
-HEAVY = ("torch", "torchvision", "scipy", "h5py", "sklearn", "matplotlib", "triton", "pandas")
+HEAVY = ("torch", "torchvision", "scipy", "h5py", "sklearn", "matplotlib", "triton", "numba", "pandas")
 """What a plugin must not import at its top level, or every command would wait for it."""
 
 

@@ -9,12 +9,12 @@ ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core" / "widenet"
 ORDER = [
     *("errors", "components", "options", "plugins", "checking", "loading", "files", "store", "weights", "runs", "data"),
-    *("masks", "kernels", "train", "opening", "execute", "analyse", "export", "builtin", "scaffold", "testing", "cli"),
+    *("masks", "kernels", "train", "opening", "plan", "execute", "analyse", "export", "builtin", "scaffold", "testing", "cli"),
 ]
 """Each part imports only from those before it."""
 FACE = {"components", "errors", "plugins"}
 """What ``import widenet`` itself loads."""
-HEAVY = {"torch", "torchvision", "numpy", "scipy", "h5py", "sklearn", "matplotlib", "triton", "pandas", "rich", "PIL"}
+HEAVY = {"torch", "torchvision", "numpy", "scipy", "h5py", "sklearn", "matplotlib", "triton", "numba", "pandas", "rich", "PIL"}
 LONGEST = 400
 
 

@@ -68,7 +68,8 @@ def test_a_broken_plugin_is_shown_and_hurts_no_other(wn, site, bad, reason):
     assert table.code == 0
     assert any(name in line and "broken" in line and reason in line for line in table.out.splitlines())
 
-    assert [method["name"] for method in wn("list", "methods", "--json").json] == ["train", "well", "supermask", "supermask-import"]
+    names = [method["name"] for method in wn("list", "methods", "--json").json]
+    assert names == ["train", "well", "supermask", "supermask-import"]
     assert wn("run", "well", "--help").code == 0
     asked = wn("run", f"{name}/anything")
     assert asked.code == 3

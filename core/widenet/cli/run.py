@@ -21,7 +21,7 @@ from widenet.runs import ranks
 
 if TYPE_CHECKING:
     from widenet.builtin.tensorboard import TensorBoard
-    from widenet.execute import Plan
+    from widenet.plan import Plan
     from widenet.runs import Run
 
 
@@ -135,8 +135,8 @@ def _plan(
     registry: Registry, method: Component, config: Any, settings: Settings, sources: dict[str, str], origin: str | None
 ) -> Plan:
     """The plan for a fresh network, or for that of the run ``origin``, whose data it then takes as well."""
-    from widenet.execute import Plan
     from widenet.opening import choose, recorded
+    from widenet.plan import Plan
     from widenet.runs import Run, find
 
     parent = Run.open(find(origin, settings.runs_dir)) if origin else None

@@ -1,0 +1,110 @@
+"""What is to be run, resolved and checked, and what its record says of the world it is run in."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from widenet.components import Component, Settings
+from widenet.options import changed, effective
+from widenet.plugins import Registry
+from widenet.runs import SCHEMA, Run, folder
+
+
+@attrs.frozen
+class Plan:
+    """Everything that decides a run, resolved and checked: components, their options, settings and where each came from."""
+
+    registry: Registry
+    method: Component
+    config: Any
+    model: Component
+    model_config: Any
+    data: Component
+    data_config: Any
+    settings: Settings
+    sources: dict[str, str]
+    parent: Run | None = None
+    argv: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the folder's name is a function of: full names and options that differ from their defaults."""
+        parts = {
+            "method": {"name": self.method.full_name, "options": changed(self.config)},
+            "arch": {"name": self.model.full_name, "options": changed(self.model_config)},
+            "dataset": {"name": self.data.full_name, "options": changed(self.data_config)},
+        }
+        return {**parts, "from": self.parent.name} if self.parent else parts
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return folder(self.settings.runs_dir, self.identity, self.settings.seed)
+
+    def options(self) -> dict[str, Any]:
+        """Every effective option of method, network and data."""
+        return {
+            "method": effective(self.config),
+            "arch": effective(self.model_config),
+            "dataset": effective(self.data_config),
+        }
+
+    def record(self) -> dict[str, Any]:
+        """A new ``run.json``."""
+        owner = self.registry.plugins[self.method.plugin]
+        return {
+            "schema": SCHEMA,
+            "component": self.method.full_name,
+            "plugin": owner.name,
+            "version": owner.version,
+            "arch": {"name": self.model.full_name, "options": effective(self.model_config)},
+            "dataset": {"name": self.data.full_name, "options": effective(self.data_config)},
+            "options": {
+                name: {"value": value, "source": self.sources.get(name, "default")}
+                for name, value in effective(self.config).items()
+            },
+            "seed": self.settings.seed,
+            "parents": [self.parent.name] if self.parent else [],
+            "status": "new",
+            "started": now(),
+            "host": platform.node(),
+            "versions": versions(),
+            "commit": commit(),
+            "argv": list(self.argv),
+            "result": {},
+            "error": "",
+        }
+
+
+def now() -> str:
+    """Local time to the second, ISO 8601."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what results depend on."""
+    from importlib.metadata import version
+
+    names = ("widenet", "torch", "torchvision", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def commit() -> str:
+    """The git commit of the folder worked in, with ``+`` where files have changed since; empty outside a repository."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return answer.stdout.strip()
