@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import attrs
 from attrs.validators import and_, ge, gt, le, optional
@@ -26,6 +26,9 @@ LR_SCORES, LR_WEIGHTS = 0.2, 0.02
 SCORED = ("edge-popup", "sample", "signed", "biprop", "iterand")
 """Variants that train scores."""
 ONLY_FOR = {
+    **dict.fromkeys(
+        ("keep", "keep_for", "scale_fan"), tuple(name for name in get_args(Variant) if name not in ("sample", "dense"))
+    ),
     "keep_start": RANKED,
     "anneal": RANKED,
     "freeze_scores": SCORED,
@@ -130,6 +133,8 @@ class Supermask(Train):
                 raise ValueError(f"{name} means nothing for variant {self.variant}, only for {', '.join(variants)}")
         if self.anneal >= self.epochs:
             raise ValueError(f"anneal is {self.anneal} epochs, which leaves none of {self.epochs} with the final fraction")
+        if not self.score_scale and self.variant != "sample":
+            raise ValueError(f"score_scale 0 makes scores of 0, which get no gradient with variant {self.variant}")
         if self.scope != "layer" and self.variant not in RANKED:
             raise ValueError(f"scope {self.scope} needs a variant that ranks weights: {', '.join(RANKED)}")
         if self.scope != "layer" and self.floor > min(self.keep, self.keep_start):

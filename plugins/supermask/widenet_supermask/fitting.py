@@ -27,8 +27,10 @@ def from_seed(run: Any, config: Import) -> Found:
     """What a seed file gives back.
 
     Raises:
-        UsageError: it is damaged, or of another network than the run's.
+        UsageError: it is damaged, or of another network than the run's, or options say what it says itself.
     """
+    if config.keep is not None or config.variant != "edge-popup":
+        raise UsageError(f"{config.file} holds its masks as they are; leave --keep and --variant out")
     net, about = read_seed(config.file, run.registry)
     own = {key: run.record[key] for key in ("arch", "shape", "classes")}
     if canonical(own) != canonical({key: about[key] for key in own}):
@@ -108,6 +110,8 @@ def _masks(run: Any, scores: Mapping[str, Tensor], config: Import) -> dict[str, 
     if all(bool(((value == 0) | (value == 1)).all()) for value in scores.values()):
         run.say(f"{path}: scores of 0 and 1, taken for the masks as they are{'; --keep plays no part' if config.keep else ''}")
         return {name: value.bool() for name, value in scores.items()}
+    if not all(value.is_floating_point() for value in scores.values()):
+        raise UsageError(f"{path} holds scores that are whole numbers other than 0 and 1, which no training gives")
     if config.variant == "fixed":
         raise UsageError(f"{path} holds other scores than 0 and 1, so they are no masks yet; give --keep in place of --variant")
     if config.keep is None:

@@ -182,6 +182,9 @@ def test_a_seed_file(wn, imported, tmp_path):
     with torch.inference_mode():
         assert torch.equal(network(load(), run).eval()(x), network(load(), first).eval()(x))
     assert run.record["result"]["test_accuracy"] == first.record["result"]["test_accuracy"]
+    answer = wn("run", "supermask-import", "--file", "x.pt", "--arch", "resnet20:width=0.25", *own, "--keep", "0.5")
+    assert answer.code == 2
+    assert "holds its masks as they are" in answer.line
     for other in (("--arch", "resnet20:width=0.5", *own), ("--arch", "resnet20:width=0.25", "--dataset", "tiny:size=8")):
         answer = wn("run", "supermask-import", "--file", "x.pt", *other, "--quiet")
         assert answer.code == 2
@@ -214,6 +217,7 @@ BAD = {
     ),
     "keep without scores": (lambda: built(SMALL[0]).state_dict(), ["--keep", "0.5"], ["holds no scores"]),
     "not fixed": (lambda: changed(), ["--variant", "fixed"], ["other scores than 0 and 1"]),
+    "whole numbers": (lambda: changed(linear_2_scores=torch.arange(625).reshape(25, 25, 1, 1)), ["--keep", "0.5"], ["whole"]),
     "keep and sample": (lambda: changed(), ["--variant", "sample", "--keep", "0.5"], ["keep means nothing"]),
     "keep of 0": (lambda: changed(), ["--keep", "0"], ["keep"]),
     "no tensors": (lambda: {"epoch": 3}, [], ["holds no state dict"]),
