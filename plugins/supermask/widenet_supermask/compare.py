@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from widenet.kernels.select import topk_mask
-from widenet.masks import Fixed, attach, masks
+from widenet.masks import Fixed, attach, layers, masks, original
 from widenet.train import evaluate
 from widenet_supermask.config import Supermask
 from widenet_supermask.variants.fixed import random_mask
@@ -32,7 +32,7 @@ def compare(run: Any, net: nn.Module, data: Any, config: Supermask) -> dict[str,
 
     def accuracy(make: Any) -> float:
         attach(twin, lambda name, weight: Fixed(make(name, weight)) if name in found else None, biases=True)
-        recalibrate(twin, data, config)
+        recalibrate(twin, data.train.batches(config.batch_size, run.generator("batch norm")))
         return evaluate(twin, data.test, amp=config.amp)["accuracy"]
 
     def shuffled(draw: int) -> Any:
@@ -46,9 +46,15 @@ def compare(run: Any, net: nn.Module, data: Any, config: Supermask) -> dict[str,
 
     result = {"unmasked_accuracy": accuracy(lambda _, weight: torch.ones_like(weight, dtype=torch.bool))}
     result["random_mask_accuracy"] = sum(accuracy(shuffled(draw)) for draw in range(DRAWS)) / DRAWS
-    if not config.init.endswith("constant"):
+    if not sizes_alike(twin, found):
         result["magnitude_mask_accuracy"] = accuracy(largest)
     return result
+
+
+def sizes_alike(net: nn.Module, names: Container[str]) -> bool:
+    """Whether each of these layers has weights of one size, which put none of them before another."""
+    sizes = (original(module).abs() for name, module in layers(net) if name in names)
+    return all(bool(size.min() == size.max()) for size in sizes)
 
 
 def norms(net: nn.Module) -> Iterator[nn.Module]:
@@ -59,8 +65,11 @@ def norms(net: nn.Module) -> Iterator[nn.Module]:
 
 
 @torch.no_grad()
-def recalibrate(net: nn.Module, data: Any, config: Supermask) -> None:
-    """Let batch norm, if there is any, see training images: its statistics were learned under another mask."""
+def recalibrate(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Let batch norm, if there is any, see training images: its statistics were learned under another mask.
+
+    They must be shuffled: batches of one class each vary too little.
+    """
     found: list[Any] = list(norms(net))
     for module in found:
         module.reset_running_stats()
@@ -68,7 +77,9 @@ def recalibrate(net: nn.Module, data: Any, config: Supermask) -> None:
     if found:
         net.train()
         seen = 0
-        for x, _ in data.train.batches(config.batch_size):
-            if len(x) > 1 and seen < SEEN:
+        for x, _ in batches:
+            if seen >= SEEN:
+                break
+            if len(x) > 1:
                 net(x)
             seen += len(x)

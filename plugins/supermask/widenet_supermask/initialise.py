@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from widenet_supermask.config import Supermask
+from widenet_supermask.config import SCORED, Supermask
 
 RELU = math.sqrt(2)
 """He's gain for ReLU."""
@@ -77,12 +77,15 @@ def drawn_weight(shape: torch.Size, keep: float, config: Supermask, generator: t
 def _counted(keep: float, config: Supermask) -> float:
     """The fraction of a layer's weights that its fan counts.
 
-    The paper's code counts what is removed, and never for uniform, Xavier and standard weights: so does ``compat`` original.
+    The paper's code counts what is removed where scores choose, and never scales uniform, Xavier and standard weights: so does
+    ``compat`` original.
     """
     if not config.scale_fan:
         return 1.0
     if config.compat == "original":
-        return 1 - keep if config.init in ("kaiming_normal", "signed_constant", "unsigned_constant") else 1.0
+        if config.init not in ("kaiming_normal", "signed_constant", "unsigned_constant"):
+            return 1.0
+        return 1 - keep if config.variant in SCORED else keep
     return keep
 
 

@@ -9,11 +9,14 @@ import attrs
 from torch import nn
 
 from widenet.errors import UsageError
-from widenet.masks import layers, places
+from widenet.masks import layers, masks, original, places
 from widenet.options import nearest
 from widenet_supermask.config import Supermask, overrides
 from widenet_supermask.ranked import Share
+from widenet_supermask.variants.fixed import kept_of
 
+GIVEN = ("fixed", "random")
+"""Variants that go by the masks of the run they start from, where it has some."""
 SHOWN = 8
 """Names in a message before it says how many more there are."""
 
@@ -33,16 +36,24 @@ class Place:
 def layout(net: nn.Module, config: Supermask) -> dict[str, Place]:
     """Name -> place of all that is to be masked, in the order of the network.
 
+    Variants that go by the masks that the network comes with, if it has any, mask the same places and keep as much of each.
+
     Raises:
         UsageError: nothing is left to mask, or an override matches none of it.
     """
     dense = dense_layers(net, config)
-    found = {name: (module, parameter) for name, module, parameter in places(net, config.mask_bias) if module not in dense}
+    given = masks(net) if config.variant in GIVEN else {}
+    found = {
+        name: (module, parameter)
+        for name, module, parameter in places(net, config.mask_bias or bool(given))
+        if module not in dense and (name in given or not given)
+    }
     if not found:
         raise UsageError("the network has no linear or convolutional layer left to mask; choose another --arch")
-    own = _matched(list(found), overrides(config.keep_for))
+    density = {name: float(mask.float().mean()) or 1.0 for name, mask in given.items()}  # nothing scales a dead layer
+    own = _matched(list(found), overrides(config.keep_for)) if not given else {}
     return {
-        name: Place(name, module, parameter, own.get(name, config.keep), name in own)
+        name: Place(name, module, parameter, own.get(name, density.get(name, config.keep)), name in own)
         for name, (module, parameter) in found.items()
     }
 
@@ -71,11 +82,30 @@ def _matched(names: list[str], wanted: Mapping[str, float]) -> dict[str, float]:
 
 
 def budgets(found: Mapping[str, Place], config: Supermask) -> dict[str, Share]:
-    """Name -> the budget it draws on; those of one scope draw on the same one, an overridden place on its own."""
-    shared: dict[str, Share] = {}
-    result = {}
+    """Name -> the budget it draws on; those of one scope draw on the same one, an overridden place on its own.
+
+    Raises:
+        UsageError: the floors of some that compete, each rounded up, add up to more than they keep together.
+    """
+    groups: dict[str, list[Place]] = {}
     for name, place in found.items():
         scope = {"layer": name, "stage": name.partition(".")[0], "global": ""}[config.scope]
-        key = f"alone {name}" if place.alone else f"shared {scope}"
-        result[name] = shared.setdefault(key, Share(place.keep, config.floor))
+        groups.setdefault(f"alone {name}" if place.alone else f"shared {scope}", []).append(place)
+    result: dict[str, Share] = {}
+    for members in groups.values():
+        _check_floors(members, config)
+        share = Share(members[0].keep, config.floor)
+        result |= {place.name: share for place in members}
     return result
+
+
+def _check_floors(members: list[Place], config: Supermask) -> None:
+    """Refuse places that compete for fewer weights than their floors take."""
+    sizes = [original(place.module, place.parameter).numel() for place in members]
+    keep = min(members[0].keep, config.keep_start) if config.anneal else members[0].keep
+    floors, kept = sum(max(kept_of(size, config.floor), config.floor > 0) for size in sizes), kept_of(sum(sizes), keep)
+    if len(members) > 1 and floors > kept:
+        raise UsageError(
+            f"--floor {config.floor:g} takes {floors} weights of the {len(sizes)} layers that compete, which keep {kept} in "
+            f"all; lower --floor or raise --keep"
+        )

@@ -12,10 +12,10 @@ from widenet.errors import UsageError
 from widenet.kernels.select import topk_mask
 from widenet.masks import Fixed, attach, layers, modules, original
 from widenet.train import evaluate, fit
-from widenet_supermask.compare import compare, norms
+from widenet_supermask.compare import compare, norms, sizes_alike
 from widenet_supermask.config import LR_SCORES, LR_WEIGHTS, SCORED, Supermask
 from widenet_supermask.initialise import drawn_weight, fans, initial_scores
-from widenet_supermask.layout import Place, budgets, dense_layers, layout
+from widenet_supermask.layout import GIVEN, Place, budgets, dense_layers, layout
 from widenet_supermask.ranked import Scored
 from widenet_supermask.schedule import Schedule
 from widenet_supermask.variants.biprop import Biprop
@@ -34,16 +34,21 @@ def find_mask(run: Any, net: nn.Module, data: Any, config: Supermask) -> dict[st
     """Carry out a variant; returns the accuracies to compare the mask's with (fractions)."""
     if config.lr is None:
         config = attrs.evolve(config, lr=LR_SCORES if config.variant in SCORED else LR_WEIGHTS)
-    found = layout(net, config)
     if config.variant == "fixed" and not modules(net):
         raise UsageError("variant fixed needs the masks of a run: add --from RUN, or choose variant random or magnitude")
+    if config.new_weights and not run.record["parents"]:
+        raise UsageError("--new-weights replaces the weights of a run: add --from RUN, or leave it out to draw weights anyway")
+    found = layout(net, config)
+    if config.variant in GIVEN and modules(net) and (config.keep_for or config.keep != attrs.fields(Supermask).keep.default):
+        run.say(f"each layer keeps as much as in {run.record['parents'][0]}: the fraction to keep plays no part")
     drawn = config.new_weights or not run.record["parents"]
-    if config.variant == "magnitude" and drawn and config.init.endswith("constant"):
-        raise UsageError(
-            f"variant magnitude means nothing for {config.init} weights, all of one size: add --init kaiming_normal"
-        )
     if drawn:
         randomise(run, net, found, config)
+    if config.variant == "magnitude" and sizes_alike(net, found):
+        raise UsageError(
+            "variant magnitude means nothing for weights that are all of one size: add --init kaiming_normal"
+            f"{' --new-weights' if run.record['parents'] and not config.new_weights else ''}"
+        )
     mask(run, net, found, config)
     choose_trained(net, config)
     schedule = Schedule(run, net, found, config)
@@ -51,10 +56,12 @@ def find_mask(run: Any, net: nn.Module, data: Any, config: Supermask) -> dict[st
     for _ in fit(run, net, data, config, before=schedule.before, stepped=schedule.stepped, measure=measure):
         pass
     if config.variant in SCORED:
-        run.save_arrays("scores", {name: module.scores for name, module in modules(net).items()})
+        run.save_arrays("scores", scores(net))
     result: dict[str, Any] = settle(run, net, data, config) if config.variant == "sample" else {}
     trained = config.train_weights or config.variant not in SCORED
-    fate = "then trained" if trained else "never trained" if drawn else "not trained here"
+    untrained = "never trained" if drawn else "not trained here"
+    partly = any(parameter.requires_grad for name, parameter in net.named_parameters() if not name.endswith("scores"))
+    fate = "then trained" if trained else f"{untrained} where masked" if partly else untrained
     result["weights"] = f"{'random' if drawn else 'of ' + run.record['parents'][0]}, {fate}"
     return result if trained else {**result, **compare(run, net, data, config)}
 
@@ -88,10 +95,10 @@ def mask(run: Any, net: nn.Module, found: dict[str, Place], config: Supermask) -
             return shares[name].join(Dnw(weight, shares[name]), place.module, place.parameter)
         fan_in, _ = fans(original(place.module).shape)
         drawn = initial_scores(weight, fan_in, config, run.generator("scores", name))
-        scores = torch.empty_like(weight).copy_(drawn)
+        first = torch.empty_like(weight).copy_(drawn)
         if config.variant == "sample":
-            return Sample(scores)
-        return shares[name].join(BY_SCORE[config.variant](scores, shares[name]), place.module, place.parameter)
+            return Sample(first)
+        return shares[name].join(BY_SCORE[config.variant](first, shares[name]), place.module, place.parameter)
 
     unmask(net, {name for name in modules(net) if name not in found or config.variant == "dense"})
     attach(net, make, biases=True)
@@ -105,15 +112,18 @@ def unmask(net: nn.Module, names: set[str]) -> None:
 
 def choose_trained(net: nn.Module, config: Supermask) -> None:
     """Let gradients reach what the variant trains, in any of its epochs."""
-    scores = [module.scores for module in modules(net).values() if config.variant in SCORED]
-    weights = config.train_weights or config.variant not in SCORED
-    net.requires_grad_(weights)
-    for score in scores:
+    net.requires_grad_(config.train_weights or config.variant not in SCORED)
+    for score in scores(net).values():
         score.requires_grad_(True)
     for module in [*norms(net)] if config.train_norm else []:
         module.requires_grad_(True)
     for module in dense_layers(net, config) if config.compat == "none" else []:
         module.requires_grad_(True)
+
+
+def scores(net: nn.Module) -> dict[str, Tensor]:
+    """Name -> scores that are trained, of the masks that have some."""
+    return {name: module.scores for name, module in modules(net).items() if isinstance(module, Scored | Sample)}
 
 
 def settle(run: Any, net: nn.Module, data: Any, config: Supermask) -> dict[str, float]:

@@ -13,6 +13,7 @@ from widenet_supermask.initialise import drawn_weight
 from widenet_supermask.layout import Place
 from widenet_supermask.ranked import Ranked, Scored
 from widenet_supermask.variants.iterand import Iterand, redraw
+from widenet_supermask.variants.sample import Sample
 
 
 def annealed(keep: float, start: float, epochs: int, epoch: int) -> float:
@@ -40,7 +41,7 @@ class Schedule:
         for name, mask, weight in masked(self.net):
             if isinstance(mask, Ranked):
                 mask.share.keep = annealed(self.found[name].keep, config.keep_start, config.anneal, epoch)
-            if isinstance(mask, Scored) and config.freeze_scores:
+            if isinstance(mask, Scored | Sample) and config.freeze_scores:
                 frozen = epoch > config.freeze_scores
                 mask.scores.requires_grad_(not frozen)
                 weight.requires_grad_(frozen and config.train_weights)

@@ -60,6 +60,15 @@ def test_scaling_makes_up_for_what_is_masked(init, keep):
     torch.testing.assert_close(scaled, plain / math.sqrt(keep))
 
 
+def test_what_the_original_counts():
+    def drawn(**options):
+        config = Supermask(init="kaiming_normal", scale_fan=True, **options)
+        return drawn_weight(torch.Size([8, 4]), 0.2, config, torch.Generator().manual_seed(2))
+
+    torch.testing.assert_close(drawn(compat="original"), drawn() / 2)  # 0.8 for 0.2
+    assert torch.equal(drawn(compat="original", variant="random"), drawn())
+
+
 def test_gain_is_of_the_nonlinearity_or_as_given():
     shape = torch.Size([64, 32])
 

@@ -1,10 +1,12 @@
 """Which layers are masked, by how much, and together with which."""
 
 import pytest
+import torch
 from torch import nn
 
 from widenet.builtin.models import models
 from widenet.errors import UsageError
+from widenet.masks import Fixed, attach
 from widenet_supermask.config import Supermask
 from widenet_supermask.layout import budgets, dense_layers, layout
 
@@ -88,6 +90,28 @@ def test_an_override_leaves_the_others_budget(conv4):
     assert [shares[name].keep for name in LINEARS] == [0.2] * 3
 
 
+def test_floors_that_add_up_to_more_than_is_kept_are_refused():
+    net = nn.Sequential(*(nn.Linear(3, 5) for _ in range(4)))
+    with pytest.raises(UsageError, match="takes 4 weights of the 4 layers that compete, which keep 1 in"):
+        budgets(layout(net, config := Supermask(scope="global", keep=0.01)), config)
+    with pytest.raises(UsageError, match="lower --floor"):
+        budgets(layout(net, config := Supermask(scope="global", keep_start=0.01, anneal=2)), config)
+    budgets(layout(net, config := Supermask(scope="global", keep=0.01, floor=0)), config)
+    budgets(layout(net, config := Supermask(scope="layer", keep=0.01)), config)
+
+
+def test_given_masks_say_what_keeps_how_much():
+    net = nn.Sequential(*(nn.Linear(4, 4) for _ in range(3)))
+    mask = torch.ones(4, 4)
+    mask[0] = 0
+    given = {"0": mask, "0.bias": mask[:, 0], "2": torch.zeros(4, 4)}
+    attach(net, lambda name, _: Fixed(given[name]) if name in given else None, biases=True)
+    for variant in ("fixed", "random"):
+        assert keeps(net, variant=variant, keep=0.3) == {"0": 0.75, "0.bias": 0.75, "2": 1.0}
+    assert keeps(net, variant="random", last_dense=True) == {"0": 0.75, "0.bias": 0.75}
+    assert keeps(net, keep=0.3) == {"0": 0.3, "1": 0.3, "2": 0.3}
+
+
 def test_any_module_tree_has_places():
     net = nn.Sequential(nn.Conv1d(1, 2, 3), nn.Conv3d(1, 2, 3), nn.ModuleDict({"head": nn.Linear(3, 2)}), nn.ReLU())
     assert list(keeps(net)) == ["0", "1", "2.head"]
@@ -108,6 +132,9 @@ def test_any_module_tree_has_places():
         ({"score_init": "constant", "variant": "dnw"}, "means nothing for variant dnw"),
         ({"scope": "global", "variant": "sample"}, "a variant that ranks"),
         ({"scope": "global", "floor": 0.6}, "more than is kept"),
+        ({"keep": 0.3, "variant": "sample"}, "keep means nothing for variant sample"),
+        ({"scale_fan": True, "variant": "dense"}, "scale_fan means nothing for variant dense"),
+        ({"score_scale": 0.0}, "get no gradient"),
         ({"anneal": 30}, "leaves none of 30"),
         ({"compat": "original", "scale_fan": True, "keep": 1.0}, "what is removed"),
     ],

@@ -74,6 +74,50 @@ def test_starting_from_another_run_masks_its_weights_anew(wn, tmp_path):
     assert second.record["result"]["kept"] == pytest.approx(0.8, abs=0.01)
 
 
+def onward(wn, tmp_path, first, *words):
+    answer = wn("run", "supermask", "--from", first.name, "--epochs", "1", "--threads", "1", "--quiet", "--json", *words)
+    assert answer.code == 0, answer.err
+    return Run.open(tmp_path / answer.json["run"])
+
+
+def test_found_masks_are_taken_whole(wn, tmp_path):
+    first = finished(wn, tmp_path, "--arch", "conv2:width=0.1,bias=true", "--mask-bias", "--last-dense", "--keep", "0.2")
+    fixed, random = (onward(wn, tmp_path, first, "--variant", variant) for variant in ("fixed", "random"))
+    assert fixed.masks().keys() == random.masks().keys() == first.masks().keys()
+    for name, mask in first.masks().items():
+        assert (fixed.masks()[name] == mask).all()
+        assert random.masks()[name].sum() == mask.sum()
+    redrawn = onward(wn, tmp_path, first, "--variant", "fixed", "--new-weights", "--scale-fan", "--lr", "1e-9")
+    size = redrawn.weights()["convs.2.weight"].abs().mean()
+    kept = first.masks()["convs.2"].mean()
+    assert size == pytest.approx((2 / (kept * 6 * 9)) ** 0.5, rel=1e-4), "scaled by what the mask keeps"
+
+
+@pytest.mark.parametrize("variant", ["edge-popup", "sample"])
+def test_masks_that_came_along_make_room(wn, tmp_path, variant):
+    first = finished(wn, tmp_path, "--arch", "conv2:width=0.1,bias=true", "--mask-bias")
+    run = onward(wn, tmp_path, first, "--variant", variant, "--first-dense")
+    assert run.masks()["convs.0"].all()
+    assert run.masks()["convs.0.bias"].all()
+    assert list(run.arrays("scores")) == ["convs.2", "linear.0", "linear.2", "linear.4"]
+    assert run.record["result"]["weights"] == f"of {first.name}, not trained here where masked"
+
+
+def test_weights_of_one_size_have_no_largest(wn, tmp_path):
+    alike, normal = (finished(wn, tmp_path, "--init", init) for init in ("xavier_constant", "kaiming_normal"))
+    assert "magnitude_mask_accuracy" not in alike.record["result"]
+    answer = wn("run", "supermask", "--from", alike.name, "--variant", "magnitude", "--epochs", "1", "--quiet")
+    assert answer.code == 2
+    assert "all of one size: add --init kaiming_normal --new-weights" in answer.line
+    assert "magnitude_mask_accuracy" in onward(wn, tmp_path, normal).record["result"], "whatever --init would have drawn"
+
+
+def test_new_weights_need_old_ones(wn):
+    answer = wn("run", "supermask", *QUICK, "--new-weights")
+    assert answer.code == 2
+    assert "add --from RUN" in answer.line
+
+
 @pytest.mark.parametrize("arch", ["fc:hidden=20", "cresnet18", "resnet20:width=0.5", "resnet18"])
 def test_any_network_can_be_masked(wn, tmp_path, arch):
     words = (

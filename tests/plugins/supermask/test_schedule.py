@@ -55,6 +55,15 @@ def test_frozen_scores_stay_and_weights_may_take_over(finished):
     assert [line["mask/flips"] > 0 for line in run.metrics()] == [True, True, False, False]
 
 
+def test_scores_of_sampled_masks_freeze_too(finished):
+    sampled = ("--variant", "sample", "--epochs", "3", "--lr", "0.5", "--train-weights", "--save-every", "1")
+    first, second = (finished(*sampled, "--freeze-scores", epochs) for epochs in ("1", "2"))
+    assert (first.arrays("scores")["linear.0"] != second.arrays("scores")["linear.0"]).any()
+    before, while_learned, after = (_weights(second, tag)["linear.0"] for tag in ("init", "epoch-0002", "epoch-0003"))
+    assert (before == while_learned).all()
+    assert (before != after).any()
+
+
 def _weights(run, tag):
     return {name.removesuffix(".weight"): value.numpy() for name, value in run.weights(tag).items()}
 
