@@ -47,12 +47,12 @@ class Schedule:
                 weight.requires_grad_(frozen and config.train_weights)
 
     def stepped(self, step: int) -> None:
-        """Draw dropped weights anew, every so many steps."""
+        """Draw dropped weights anew, every so many steps; biases stay as the network drew them, no initialiser is for them."""
         if self.config.variant != "iterand" or step % self.config.redraw_every:
             return
         refresh(self.net)
         for name, mask, weight in masked(self.net):
-            if isinstance(mask, Iterand):
-                place, generator = self.found[name], self.run.generator("redraw", step, name)
+            if isinstance(mask, Iterand) and (place := self.found[name]).parameter == "weight":
+                generator = self.run.generator("redraw", step, name)
                 fresh = drawn_weight(weight.shape, place.keep, self.config, generator)
                 redraw(weight, mask.mask, self.config.redraw_rate, fresh, generator)

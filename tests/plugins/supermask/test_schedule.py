@@ -81,3 +81,11 @@ def test_iterand_redraws_in_step(finished):
     )
     assert (_weights(plain, "final")["linear.0"] == _weights(rare, "final")["linear.0"]).all()
     assert (_weights(plain, "final")["linear.0"] != _weights(often, "final")["linear.0"]).any()
+
+
+def test_iterand_redraws_no_biases(finished):
+    words = ("--arch", "fc:hidden=12,8,bias=true", "--epochs", "2", "--mask-bias")
+    plain, often = (finished(*words, *own) for own in ((), ("--variant", "iterand", "--redraw-every", "1")))
+    assert often.masks().keys() == plain.masks().keys()
+    for name, value in plain.weights().items():
+        assert (often.weights()[name] == value).all() == name.endswith("bias"), name
