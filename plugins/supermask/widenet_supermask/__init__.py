@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from widenet import Analysis, Comparison, Export, Method, NoOptions, hookimpl
-from widenet_supermask.checkpoints import CHECK, Import, import_mask
-from widenet_supermask.config import Supermask
+from widenet_supermask.checkpoints import CHECK, import_mask
+from widenet_supermask.config import Import, Supermask
 from widenet_supermask.overlap import mask_overlap
 from widenet_supermask.presets import BASELINES, PRESETS
 

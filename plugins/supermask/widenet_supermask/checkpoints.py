@@ -8,36 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import attrs
-from attrs.validators import and_, gt, le, optional
-
-from widenet import UsageError, opt
-from widenet_supermask.config import one_minus
+from widenet import UsageError
+from widenet_supermask.config import Import
 
 CHECK = {"file": Path(__file__).with_name("check.pt"), "keep": 0.5}
 """Options for ``wn check-plugin``; the file is of conv2:width=0.1 on tiny, each tensor one zero expanded to its shape."""
-
-
-@attrs.frozen(kw_only=True)
-class Import:
-    """Options of ``wn run supermask-import``."""
-
-    file: Path = opt(help="Checkpoint of the paper's code, other state dict, or what `wn export RUN --what seed` wrote.")
-    keep: float | None = opt(
-        None,
-        "Fraction of each layer's weights that is KEPT (not removed); needed where scores choose, which do not tell it.",
-        validator=optional(and_(gt(0), le(1))),
-        also={"sparsity": one_minus},
-    )
-    variant: Literal["edge-popup", "sample", "fixed"] = opt(
-        "edge-popup", "What scores mean: the largest |score| stay, each with probability sigmoid(score), or where they are 1."
-    )
-
-    def __attrs_post_init__(self) -> None:
-        if self.keep is not None and self.variant != "edge-popup":
-            raise ValueError(f"keep means nothing for variant {self.variant}, only for edge-popup")
 
 
 def import_mask(run: Any, net: Any, data: Any, config: Import) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""The options of ``wn run supermask``."""
+"""The options of ``wn run supermask`` and ``wn run supermask-import``."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, get_args
 
 import attrs
@@ -141,3 +142,23 @@ class Supermask(Train):
             raise ValueError(f"floor {self.floor} is more than is kept at all")
         if self.compat == "original" and self.scale_fan and 1 in (self.keep, *overrides(self.keep_for).values()):
             raise ValueError("compat original scales the fan by what is removed, which is nothing with keep 1")
+
+
+@attrs.frozen(kw_only=True)
+class Import:
+    """Options of ``wn run supermask-import``."""
+
+    file: Path = opt(help="Checkpoint of the paper's code, other state dict, or what `wn export RUN --what seed` wrote.")
+    keep: float | None = opt(
+        None,
+        "Fraction of each layer's weights that is KEPT (not removed); needed where scores choose, which do not tell it.",
+        validator=optional(and_(gt(0), le(1))),
+        also={"sparsity": one_minus},
+    )
+    variant: Literal["edge-popup", "sample", "fixed"] = opt(
+        "edge-popup", "What scores mean: the largest |score| stay, each with probability sigmoid(score), or where they are 1."
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.keep is not None and self.variant != "edge-popup":
+            raise ValueError(f"keep means nothing for variant {self.variant}, only for edge-popup")

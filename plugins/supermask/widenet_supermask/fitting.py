@@ -12,7 +12,7 @@ from widenet.kernels.select import topk_mask
 from widenet.masks import layers, masks, original, plain_state
 from widenet.options import canonical
 from widenet.weights import read_state
-from widenet_supermask.checkpoints import Import
+from widenet_supermask.config import Import
 from widenet_supermask.seedfile import read_seed
 from widenet_supermask.variants.sample import Sample
 
