@@ -155,7 +155,7 @@ def _found(plan: Plan, reporter: Reporter) -> Run | None:
     """The run as it stands on disk.
 
     Raises:
-        UsageError: a default has moved since it was made.
+        UsageError: a default, or what the run was made from, has moved since it was made.
     """
     if not (plan.path / "run.json").exists():
         return None
@@ -170,6 +170,9 @@ def _found(plan: Plan, reporter: Reporter) -> Run | None:
                     f"{run.path} was made when {part} option {name} was {then} by default, it is {value} now; "
                     f"give {name}={then} for another run like it, or --fresh to make this one anew"
                 )
+    then, now_ = run.record.get("inputs", {}), plan.inputs()
+    if moved := [name for name, value in now_.items() if then.get(name, value) != value]:
+        raise UsageError(f"{moved[0]} has changed since {run.path} was made from it; --fresh makes the run anew")
     return run
 
 

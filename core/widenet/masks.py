@@ -55,8 +55,9 @@ def factor(mask: Tensor, weight: Tensor) -> Tensor:
 class Chosen(nn.Module):
     """Base of masks chosen from a tensor that training moves (scores): chosen anew only after that tensor has changed.
 
-    So the choice costs once per optimiser step and nothing in evaluation. A subclass writes :meth:`choose`, and sets ``scores``
-    or says in :meth:`ranked` what else it chooses by.
+    So the choice costs once per optimiser step and nothing in evaluation. A change made through ``tensor.data`` goes
+    unnoticed, as it does for autograd. A subclass writes :meth:`choose`, and sets ``scores`` or says in :meth:`ranked` what
+    else it chooses by.
 
     Args:
         shape: tensor whose shape, strides and device the mask takes.

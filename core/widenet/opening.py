@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +121,7 @@ def check_final(run: Run) -> None:
         UsageError: it is not finished.
     """
     if run.record["status"] != "finished" or not (run.path / "weights" / "final.pt").is_file():
-        again = f"wn {' '.join(run.record['argv'])}"
+        again = f"wn {shlex.join(run.record['argv'])}"
         raise UsageError(f"{run.name} is not finished, it has no final weights yet; run it to its end first: {again}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 import time
@@ -55,6 +56,15 @@ class Plan:
             "dataset": effective(self.data_config),
         }
 
+    def inputs(self) -> dict[str, str]:
+        """What the options name but do not hold, each with what differs once it has changed: files, and the parent run."""
+        configs = (self.config, self.model_config, self.data_config)
+        paths = [
+            value for config in configs for value in attrs.asdict(config, recurse=False).values() if isinstance(value, Path)
+        ]
+        found = {str(path): fingerprint(path) for path in paths if path.is_file()}
+        return found | ({self.parent.name: self.parent.record.get("finished", "")} if self.parent else {})
+
     def record(self) -> dict[str, Any]:
         """A new ``run.json``."""
         owner = self.registry.plugins[self.method.plugin]
@@ -71,6 +81,7 @@ class Plan:
             },
             "seed": self.settings.seed,
             "parents": [self.parent.name] if self.parent else [],
+            "inputs": self.inputs(),
             "status": "new",
             "started": now(),
             "host": platform.node(),
@@ -80,6 +91,14 @@ class Plan:
             "result": {},
             "error": "",
         }
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file; of one beyond 256 MiB, which would take long, its size."""
+    size = path.stat().st_size
+    if size > 2**28:
+        return f"{size} bytes"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def now() -> str:

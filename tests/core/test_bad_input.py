@@ -172,7 +172,7 @@ DAMAGE = [
     bad("run train --from {T}", 1, "run.json is unreadable", "--fresh", before=truncated("T", "run.json")),
     bad("analyze mask-stats {S}", 1, "no record of a run", "--fresh", before=filled("S", "run.json", b'{"status": 3}')),
     bad("{make T}", 1, "no record of a run", "--fresh", before=filled("T", "run.json", b"[]")),
-    bad("analyze mask-stats {T}", 1, "has no masks", "wn run supermask", adds=True),
+    bad("analyze mask-stats {T}", 2, "has no masks", "wn run supermask", adds=True),
     bad("analyze mask-stats {P}", 2, "is not finished", "run it to its end first: wn run train"),
     bad("{make P}", 1, "checkpoint.pt", "truncated", "--fresh", before=truncated("P", "checkpoint.pt"), adds=True),
     bad("{make P}", 1, "checkpoint.pt", "truncated", "--fresh", before=filled("P", "checkpoint.pt", b"rubbish"), adds=True),

@@ -290,3 +290,46 @@ def test_results_are_kept_as_json_can_hold_them(wn):
     words = ["run", "failing", "--how", "odd result", "--plugin", WILD, "--arch", "fc:hidden=8", *TINY, "--epochs", "1"]
     result = wn(*words, "--json", "--quiet").json["result"]
     assert [result[key] for key in ("broken", "infinite", "one", "few")] == [None, None, 0.5, [1, 2]]
+
+
+def test_a_file_that_changed_is_another_input(wn, tmp_path):
+    import numpy as np
+
+    def write(value):
+        x, y = np.full((8, 16, 16, 3), value, np.uint8), np.arange(8) % 2
+        np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+
+    words = ("run", "train", "--arch", "fc:hidden=4", "--dataset", "npz:path=mine.npz", "--epochs", "1", "--quiet")
+    write(7)
+    assert wn(*words).code == 0
+    assert wn(*words).code == 0
+    write(8)
+    answer = wn(*words)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "mine.npz has changed since" in answer.err
+    assert wn(*words, "--fresh").code == 0
+
+
+def test_a_parent_made_anew_is_another_input(wn, tmp_path):
+    import json
+
+    words = ("--dataset", "tiny", "--epochs", "1", "--quiet", "--json")
+    first = wn("run", "train", "--arch", "fc:hidden=4", *words).json["run"]
+    child = ("run", "train", "--from", first, "--epochs", "1", "--quiet")
+    assert wn(*child).code == 0
+    assert wn(*child).code == 0
+    record = tmp_path / first / "run.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "finished": "2001-01-01T00:00:00+0000"}))
+    answer = wn(*child)
+    assert answer.code == 2
+    assert "has changed since" in answer.err
+
+
+def test_a_presets_network_gives_way_to_that_of_a_run(wn, tmp_path):
+    first = wn("run", "train", "--arch", "fc:hidden=4", "--dataset", "tiny", "--epochs", "1", "--quiet", "--json").json["run"]
+    answer = wn("run", "train", "--from", first, "--preset", "conv4_sgd_baseline", "--epochs", "1", "--quiet", "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json["arch"]["name"] == "core/fc"
+    assert answer.json["dataset"]["name"] == "core/tiny"
+    refused = wn("run", "train", "--from", first, "--arch", "conv4")
+    assert (refused.code, "leave --arch out" in refused.err) == (2, True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from widenet.components import NoOptions
-from widenet.errors import WnError
+from widenet.errors import UsageError
 
 
 def mask_stats(run: Any, net: Any, data: Any, config: NoOptions) -> Iterator[dict[str, Any]]:
@@ -16,10 +16,10 @@ def mask_stats(run: Any, net: Any, data: Any, config: NoOptions) -> Iterator[dic
     The last row, ``all``, sums over layers. A masked bias has a row of weights kept, and no units.
 
     Raises:
-        WnError: the run has no masks.
+        UsageError: the run has no masks.
     """
     if not run.has_masks():
-        raise WnError(f"{run.name} has no masks ({run.record['component']} makes none); `wn run supermask` makes some")
+        raise UsageError(f"{run.name} has no masks ({run.record['component']} makes none); `wn run supermask` makes some")
     totals = {"weights": 0, "kept": 0, "units": 0, "dead_units": 0, "inputs": 0, "dead_inputs": 0}
     for layer, mask in run.masks().items():
         per_pair = mask.reshape(*mask.shape[:2], -1).any(2) if mask.ndim > 1 else mask[:0].reshape(0, 0)

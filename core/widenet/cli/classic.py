@@ -37,7 +37,7 @@ def table(runs: Iterable[Run]) -> Iterator[str]:
         if run.record["status"] != "finished":
             continue
         try:
-            yield ", ".join([*_about(run), *_measured(run.metrics())])
+            yield ", ".join([*_about(run), *_measured(run.metrics() or [_result(run)])])
         except WnError as error:
             click.echo(f"left out: {error}", err=True)
 
@@ -45,8 +45,14 @@ def table(runs: Iterable[Run]) -> Iterator[str]:
 def _about(run: Run) -> list[str]:
     record = run.record
     date = datetime.fromisoformat(record["finished"]).strftime("%m-%d-%y_%H:%M:%S")
-    keep = record["options"].get("keep", {}).get("value")
-    return [date, _base(record), run.name, "" if keep is None else str(keep)]
+    keep = record["result"].get("kept", record["options"].get("keep", {}).get("value"))
+    return [date, _base(record), run.name, "" if keep is None else f"{keep:g}"]
+
+
+def _result(run: Run) -> dict[str, Any]:
+    """A line of metrics for a run that trained nothing."""
+    result = run.record["result"]
+    return {f"test/{key}": result[f"test_{key}"] for key in ("accuracy", "top5") if f"test_{key}" in result}
 
 
 def _base(record: dict[str, Any]) -> str:

@@ -140,11 +140,13 @@ def _plan(
     from widenet.runs import Run, find
 
     parent = Run.open(find(origin, settings.runs_dir)) if origin else None
-    if parent is not None and "arch" in sources:
+    # A preset's network and data are those of its experiment, not a wish about this run.
+    asked = {field for field in ("arch", "dataset") if not sources.get(field, "preset ").startswith("preset ")}
+    if parent is not None and "arch" in asked:
         raise UsageError("--from takes the network of that run; leave --arch out")
 
     def part(kind: type[Component], field: str) -> tuple[Component, Any]:
-        if parent is None or field in sources:
+        if parent is None or field in asked:
             return choose(registry, kind, getattr(settings, field))
         return recorded(registry, kind, parent.record[field])
 

@@ -54,7 +54,7 @@ def fit(
 
     Weights and masks of the epoch that did best on the split ``config.best_by``, if there is one, are kept under the tag
     ``best``, as they were measured. Where masks move, ``mask/flips`` is the fraction of their entries that changed in the
-    epoch; what ``before`` changes does not count.
+    epoch; what ``before`` changes does not count, nor do masks drawn anew in each pass (with an attribute ``drawn``).
 
     Args:
         run: receives metrics, checkpoints, and weights and masks every ``save_every`` epochs.
@@ -139,9 +139,8 @@ def _resume(run: Run, loop: int, net: nn.Module, optimiser: torch.optim.Optimize
 def _moving(net: nn.Module) -> dict[str, Tensor]:
     """The masks that training may change."""
     found = modules(net)
-    if all(isinstance(mask, Fixed) for mask in found.values()):
-        return {}
-    return {name: mask for name, mask in masks(net).items() if not isinstance(found[name], Fixed)}
+    still = {name for name, mask in found.items() if isinstance(mask, Fixed) or getattr(mask, "drawn", False)}
+    return {name: mask for name, mask in masks(net).items() if name not in still} if len(still) < len(found) else {}
 
 
 def _flips(then: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> float:

@@ -91,7 +91,9 @@ class Supermask(Train):
     floor: float = opt(0.01, "Fraction that each layer keeps at least, where layers compete.", validator=and_(ge(0), le(1)))
     keep_start: float = opt(1.0, "Fraction kept at first, with --anneal.", validator=and_(gt(0), le(1)))
     anneal: int = opt(0, "Epochs over which the kept fraction falls (cubically) from --keep-start to --keep.", validator=ge(0))
-    freeze_scores: int = opt(0, "Epochs after which the scores, and so the mask, stay as they are; 0 never.", validator=ge(0))
+    freeze_scores: int = opt(
+        0, "Epochs after which the scores stay as they are, and so does what they choose; 0 never.", validator=ge(0)
+    )
     init: Initialiser = opt("signed_constant", "Distribution of the random weights.")
     fan: Literal["fan_in", "fan_out"] = opt("fan_in", "Fan that sets the scale of kaiming and (un)signed constant weights.")
     nonlinearity: Literal["relu", "leaky_relu", "selu", "tanh", "sigmoid", "linear"] = opt(
@@ -105,7 +107,9 @@ class Supermask(Train):
         "uniform", "First scores: of std 1/sqrt(3 fan_in), all alike, or proportional to |weight|."
     )
     score_scale: float = opt(1.0, "Factor on the first scores; their value where they are constant.")
-    train_weights: bool = opt(False, "Train the weights too; with --freeze-scores, from then on only.")
+    train_weights: bool = opt(
+        False, "Train the weights too, at the rate of the scores; with --freeze-scores, from then on only."
+    )
     train_norm: bool = opt(False, "Train batch norm's scale and shift where the network has them.")
     first_dense: bool = opt(False, "Leave the first layer unmasked and train its weights.")
     last_dense: bool = opt(False, "Leave the last layer unmasked and train its weights.")
@@ -134,6 +138,10 @@ class Supermask(Train):
                 raise ValueError(f"{name} means nothing for variant {self.variant}, only for {', '.join(variants)}")
         if self.anneal >= self.epochs:
             raise ValueError(f"anneal is {self.anneal} epochs, which leaves none of {self.epochs} with the final fraction")
+        if self.keep_start != 1 and not self.anneal:
+            raise ValueError("keep_start means nothing without anneal, the epochs over which keep falls")
+        if self.freeze_scores >= self.epochs:
+            raise ValueError(f"freeze_scores {self.freeze_scores} never comes in a run of {self.epochs} epochs")
         if not self.score_scale and self.variant != "sample":
             raise ValueError(f"score_scale 0 makes scores of 0, which get no gradient with variant {self.variant}")
         if self.scope != "layer" and self.variant not in RANKED:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from widenet import NoOptions, WnError
+from widenet import NoOptions, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,15 +77,15 @@ def mask_overlap(runs: Sequence[Any], nets: Any, data: Any, config: NoOptions) -
     between the common weights and what chance gives. The last row of a pair, ``all``, sums over its layers.
 
     Raises:
-        WnError: a run has no masks, or two have no layer in common.
+        UsageError: a run has no masks, or two have no layer in common.
     """
     for run in runs:
         if not run.has_masks():
-            raise WnError(f"{run.name} has no masks ({run.record['component']} makes none); `wn run supermask` makes some")
+            raise UsageError(f"{run.name} has no masks ({run.record['component']} makes none); `wn run supermask` makes some")
     for (first, masks), (second, others) in combinations([(run, run.masks()) for run in runs], 2):
         names = [name for name, mask in masks.items() if name in others and others[name].shape == mask.shape]
         if not names:
-            raise WnError(f"{first.name} and {second.name} have no layer of the same name and shape; compare others")
+            raise UsageError(f"{first.name} and {second.name} have no layer of the same name and shape; compare others")
         if left := [name for name in {**masks, **others} if name not in names]:
             runs[0].say(f"left out of {first.name} and {second.name}, in one only or of another shape: {', '.join(left)}")
         counts = {name: count(masks[name], others[name]) for name in names}

@@ -136,6 +136,8 @@ def test_any_module_tree_has_places():
         ({"scale_fan": True, "variant": "dense"}, "scale_fan means nothing for variant dense"),
         ({"score_scale": 0.0}, "get no gradient"),
         ({"anneal": 30}, "leaves none of 30"),
+        ({"keep_start": 0.9}, "nothing without anneal"),
+        ({"freeze_scores": 30}, "never comes in a run of 30"),
         ({"compat": "original", "scale_fan": True, "keep": 1.0}, "what is removed"),
     ],
 )

@@ -23,6 +23,8 @@ class Sample(nn.Module):
     """
 
     mask: Tensor
+    drawn = True
+    """The mask is one of many: what changes from draw to draw is no change of the network's."""
 
     def __init__(self, scores: Tensor) -> None:
         super().__init__()
