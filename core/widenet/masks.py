@@ -49,6 +49,8 @@ class Fixed(nn.Module):
 
 def factor(mask: Tensor, weight: Tensor) -> Tensor:
     """The mask as zeros and ones of the weight's dtype: to multiply by a bool tensor takes several times longer on a CPU."""
+    if torch.compiler.is_compiling():  # the compiler's own loops are fast, and older ones cannot view a bool tensor
+        return mask.to(weight.dtype)
     return mask.view(torch.uint8).to(weight.dtype)
 
 
