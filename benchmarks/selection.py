@@ -10,6 +10,7 @@ from timing import interleaved, machine
 from torch import Tensor
 
 from widenet.kernels.select import Hint, topk_mask, topk_masked, topk_together
+from widenet.masks import factor
 from widenet.train.process import tune_process
 
 SIZES = (1_728, 36_864, 147_456, 589_824, 2_097_152, 2_359_296, 4_194_304)  # layers of Conv4 and Conv8 among them
@@ -94,7 +95,7 @@ def measure_together(hinted: bool) -> list[str]:
 
     def together() -> list[Tensor]:
         topk_together(scores, KEEP, masks=masks, hint=group)
-        return [weight * mask for weight, mask in zip(weights, masks, strict=True)]
+        return [weight * factor(mask, weight) for weight, mask in zip(weights, masks, strict=True)]
 
     took = interleaved({"sort": joined, "each": each, "together": together}, rounds=15, warmup=2)
     return [*(f"{seconds * 1e3:.3f}" for seconds in took.values()), f"{took['together'] / took['each']:.2f}"]

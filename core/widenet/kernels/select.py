@@ -18,6 +18,9 @@ from widenet.kernels._select_torch import select_torch
 COMPILED = {torch.float32, torch.bool}
 """What the compiled form for a CPU takes."""
 
+SMALL = 1 << 14
+"""Scores up to which counting them takes longer than the plain form, where there is no hint."""
+
 __all__ = ["Hint", "topk_mask", "topk_masked", "topk_together"]
 
 
@@ -188,7 +191,7 @@ def _select(parts: Sequence[Part], keep: int, floors: Sequence[int] = (0,), hint
     dtypes = {tensor.dtype for part in parts for tensor in part}
     if parts[0][0].is_cuda and n < 2**31 and (triton := compiled("_select_triton")) is not None:
         triton.select_triton(parts, keep, floors)
-    elif parts[0][0].is_cpu and dtypes <= COMPILED and (numba := compiled("_select_numba")) is not None:
+    elif parts[0][0].is_cpu and dtypes <= COMPILED and (hint or n > SMALL) and (numba := compiled("_select_numba")) is not None:
         numba.select_numba(parts, keep, floors, hint or Hint())
     else:
         select_torch(parts, keep, floors)

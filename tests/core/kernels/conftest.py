@@ -18,5 +18,6 @@ def one_thread():
 @pytest.fixture(params=["compiled", "plain"])
 def form(request, monkeypatch):
     """The form with compiled loops, and the plain one."""
+    monkeypatch.setattr(select, "SMALL", 0)
     if request.param == "plain":
         monkeypatch.setattr(select, "compiled", lambda name: None)

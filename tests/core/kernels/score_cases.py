@@ -80,4 +80,4 @@ def same_bits(a, b):
 
 def form_of(compiled):
     """The compiled loops, or for a block the plain form."""
-    return mock.patch.object(select, "compiled", select.compiled if compiled else lambda name: None)
+    return mock.patch.multiple(select, SMALL=0, compiled=select.compiled if compiled else lambda name: None)
