@@ -34,21 +34,13 @@ def find_mask(run: Any, net: nn.Module, data: Any, config: Supermask) -> dict[st
     """Carry out a variant; returns the accuracies to compare the mask's with (fractions)."""
     if config.lr is None:
         config = attrs.evolve(config, lr=LR_SCORES if config.variant in SCORED else LR_WEIGHTS)
-    if config.variant == "fixed" and not modules(net):
-        raise UsageError("variant fixed needs the masks of a run: add --from RUN, or choose variant random or magnitude")
-    if config.new_weights and not run.record["parents"]:
-        raise UsageError("--new-weights replaces the weights of a run: add --from RUN, or leave it out to draw weights anyway")
-    found = layout(net, config)
-    if config.variant in GIVEN and modules(net) and (config.keep_for or config.keep != attrs.fields(Supermask).keep.default):
-        run.say(f"each layer keeps as much as in {run.record['parents'][0]}: the fraction to keep plays no part")
+    found = check(run, net, config)
     drawn = config.new_weights or not run.record["parents"]
     if drawn:
         randomise(run, net, found, config)
     if config.variant == "magnitude" and sizes_alike(net, found):
-        raise UsageError(
-            "variant magnitude means nothing for weights that are all of one size: add --init kaiming_normal"
-            f"{' --new-weights' if run.record['parents'] and not config.new_weights else ''}"
-        )
+        also = "" if drawn else " --new-weights"
+        raise UsageError(f"variant magnitude means nothing for weights all of one size: add --init kaiming_normal{also}")
     mask(run, net, found, config)
     choose_trained(net, config)
     schedule = Schedule(run, net, found, config)
@@ -58,12 +50,33 @@ def find_mask(run: Any, net: nn.Module, data: Any, config: Supermask) -> dict[st
     if config.variant in SCORED:
         run.save_arrays("scores", scores(net))
     result: dict[str, Any] = settle(run, net, data, config) if config.variant == "sample" else {}
+    result["weights"] = f"{'random' if drawn else 'of ' + run.record['parents'][0]}, {fate(net, config, drawn)}"
     trained = config.train_weights or config.variant not in SCORED
-    untrained = "never trained" if drawn else "not trained here"
-    partly = any(parameter.requires_grad for name, parameter in net.named_parameters() if not name.endswith("scores"))
-    fate = "then trained" if trained else f"{untrained} where masked" if partly else untrained
-    result["weights"] = f"{'random' if drawn else 'of ' + run.record['parents'][0]}, {fate}"
     return result if trained else {**result, **compare(run, net, data, config)}
+
+
+def check(run: Any, net: nn.Module, config: Supermask) -> dict[str, Place]:
+    """Name -> place of all that is to be masked.
+
+    Raises:
+        UsageError: the request needs a run to start from, or the network has nothing that fits it.
+    """
+    if config.variant == "fixed" and not modules(net):
+        raise UsageError("variant fixed needs the masks of a run: add --from RUN, or choose variant random or magnitude")
+    if config.new_weights and not run.record["parents"]:
+        raise UsageError("--new-weights replaces the weights of a run: add --from RUN, or leave it out to draw weights anyway")
+    found = layout(net, config)
+    if config.variant in GIVEN and modules(net) and (config.keep_for or config.keep != attrs.fields(Supermask).keep.default):
+        run.say(f"each layer keeps as much as in {run.record['parents'][0]}: the fraction to keep plays no part")
+    return found
+
+
+def fate(net: nn.Module, config: Supermask, drawn: bool) -> str:
+    """What became of the weights, in words."""
+    if config.train_weights or config.variant not in SCORED:
+        return "then trained"
+    partly = any(parameter.requires_grad for name, parameter in net.named_parameters() if not name.endswith("scores"))
+    return ("never trained" if drawn else "not trained here") + (" where masked" if partly else "")
 
 
 def randomise(run: Any, net: nn.Module, found: dict[str, Place], config: Supermask) -> None:
