@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from widenet.kernels.straight import straight_through
-from widenet.masks import factor
 from widenet_supermask.ranked import Scored
+from widenet_supermask.variants.edge_popup import Popup
 
 
 class Biprop(Scored):
@@ -24,19 +22,13 @@ class Biprop(Scored):
         return _Binarised.apply(weight, self.scores, self)
 
 
-class _Binarised(torch.autograd.Function):
-    """d/dscore as of :func:`straight_through`; d/dweight = d/d(effective weight) * mask, as if not binarised."""
+class _Binarised(Popup):
+    """Gradients as of edge-popup, as if nothing were binarised."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, scores: Tensor, biprop: Biprop) -> Tensor:
-        masked = biprop.masked(weight)
-        ctx.save_for_backward(weight, scores, *([biprop.mask] if ctx.needs_input_grad[0] else []))
-        scale = masked.abs().sum() / biprop.mask.count_nonzero().clamp(min=1)
+    def forward(ctx: Any, weight: Tensor, scores: Tensor, popup: Scored) -> Tensor:
+        """The masked weight, binarised."""
+        masked = popup.masked(weight)
+        ctx.save_for_backward(weight, scores, *([popup.mask] if ctx.needs_input_grad[0] else []))
+        scale = masked.abs().sum() / popup.mask.count_nonzero().clamp(min=1)
         return masked.sign_().mul_(scale)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        weight, scores, *mask = ctx.saved_tensors
-        to_weight = gradients[0] * factor(mask[0], weight) if ctx.needs_input_grad[0] else None
-        to_scores = straight_through(scores, weight, gradients[0]) if ctx.needs_input_grad[1] else None
-        return to_weight, to_scores, None

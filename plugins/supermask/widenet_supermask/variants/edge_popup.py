@@ -17,20 +17,22 @@ class EdgePopup(Scored):
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weight with all but the kept entries zero."""
-        return _Popup.apply(weight, self.scores, self)
+        return Popup.apply(weight, self.scores, self)
 
 
-class _Popup(torch.autograd.Function):
+class Popup(torch.autograd.Function):
     """d/dscore as of :func:`straight_through`; d/dweight = d/d(weight * mask) * mask."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, scores: Tensor, popup: EdgePopup) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, scores: Tensor, popup: Scored) -> Tensor:
+        """The masked weight."""
         product = popup.masked(weight)
         ctx.save_for_backward(weight, scores, *([popup.mask] if ctx.needs_input_grad[0] else []))
         return product
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """Gradients of weight and scores."""
         weight, scores, *mask = ctx.saved_tensors
         to_weight = gradients[0] * factor(mask[0], weight) if ctx.needs_input_grad[0] else None
         to_scores = straight_through(scores, weight, gradients[0]) if ctx.needs_input_grad[1] else None
