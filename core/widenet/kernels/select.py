@@ -21,7 +21,7 @@ COMPILED = {torch.float32, torch.bool}
 SMALL = 1 << 14
 """Scores up to which counting them takes longer than the plain form, where there is no hint."""
 
-__all__ = ["Hint", "topk_mask", "topk_masked", "topk_together"]
+__all__ = ["Hint", "kept_of", "topk_mask", "topk_masked", "topk_together"]
 
 
 @torch.no_grad()
@@ -47,7 +47,7 @@ def topk_mask(scores: Tensor, keep: float) -> Tensor:
     _check_scores("scores", scores)
     _check_fraction("keep", keep)
     mask = torch.empty_like(scores, dtype=torch.bool)
-    _select([(scores, mask)], _kept(keep, scores.numel()))
+    _select([(scores, mask)], kept_of(scores.numel(), keep))
     return mask
 
 
@@ -90,7 +90,7 @@ def topk_masked(
     _check_like("weight", weight, weight.dtype, scores)
     _check_like("mask", mask, torch.bool, scores)
     _check_like("out", out, weight.dtype, scores)
-    _select([(scores, mask, out, weight)], _kept(keep, scores.numel()), hint=hint)
+    _select([(scores, mask, out, weight)], kept_of(scores.numel(), keep), hint=hint)
     return mask, out
 
 
@@ -129,14 +129,14 @@ def topk_together(
     _check_fraction("floor", floor)
     parts = [part for part in parts if part[0].numel()]
     sizes = [values.numel() for values, _ in parts]
-    kept, floors = _kept(keep, sum(sizes)), [max(_kept(floor, size), floor > 0) for size in sizes]
+    kept, floors = kept_of(sum(sizes), keep), [max(kept_of(size, floor), floor > 0) for size in sizes]
     if sum(floors) > kept:
         raise ValueError(f"a floor of {floor} keeps {sum(floors)} scores in all, which is more than keep={keep} does: {kept}")
     _select(parts, kept, floors, hint=hint)
 
 
-def _kept(fraction: float, n: int) -> int:
-    """Return how many of ``n`` scores this fraction keeps."""
+def kept_of(n: int, fraction: float) -> int:
+    """Return how many of ``n`` scores this fraction keeps, rounded as everywhere."""
     return n - int((1 - float(fraction)) * n)
 
 

@@ -9,11 +9,11 @@ import attrs
 from torch import nn
 
 from widenet.errors import UsageError
+from widenet.kernels.select import kept_of
 from widenet.masks import layers, masks, original, places
 from widenet.options import nearest
 from widenet_supermask.config import Supermask, overrides
 from widenet_supermask.ranked import Share
-from widenet_supermask.variants.fixed import kept_of
 
 GIVEN = ("fixed", "random")
 """Variants that go by the masks of the run they start from, where it has some."""

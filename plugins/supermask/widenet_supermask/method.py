@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from widenet.errors import UsageError
-from widenet.kernels.select import topk_mask
+from widenet.kernels.select import kept_of, topk_mask
 from widenet.masks import Fixed, attach, layers, modules, original
 from widenet.train import evaluate, fit
 from widenet_supermask.compare import compare, norms, sizes_alike
@@ -21,7 +21,7 @@ from widenet_supermask.schedule import Schedule
 from widenet_supermask.variants.biprop import Biprop
 from widenet_supermask.variants.dnw import Dnw
 from widenet_supermask.variants.edge_popup import EdgePopup
-from widenet_supermask.variants.fixed import kept_of, random_mask
+from widenet_supermask.variants.fixed import random_mask
 from widenet_supermask.variants.iterand import Iterand
 from widenet_supermask.variants.sample import Sample, over_samples, stochastic
 from widenet_supermask.variants.signed import Signed

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from widenet.kernels.select import kept_of
 from widenet.masks import attach, masks, modules, original
 from widenet_supermask.ranked import Share
 from widenet_supermask.variants.biprop import Biprop
 from widenet_supermask.variants.dnw import Dnw
 from widenet_supermask.variants.edge_popup import EdgePopup
-from widenet_supermask.variants.fixed import kept_of, random_mask
+from widenet_supermask.variants.fixed import random_mask
 from widenet_supermask.variants.iterand import Iterand, redraw
 from widenet_supermask.variants.sample import Sample, over_samples, sample_weight
 from widenet_supermask.variants.signed import Signed

@@ -6,11 +6,6 @@ import torch
 from torch import Tensor
 
 
-def kept_of(n: int, keep: float) -> int:
-    """How many of ``n`` weights a fraction keeps, rounded as everywhere."""
-    return n - int((1 - keep) * n)
-
-
 def random_mask(shape: torch.Size, kept: int, generator: torch.Generator) -> Tensor:
     """A bool mask on the CPU with exactly ``kept`` entries at random places."""
     return (torch.randperm(shape.numel(), generator=generator) < kept).reshape(shape)
