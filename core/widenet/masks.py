@@ -6,7 +6,7 @@ needs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -210,3 +210,14 @@ def plain_state(net: nn.Module) -> dict[str, Tensor]:
                 value = torch.where(mask.mask.bool(), value, original(module, key))
             state[f"{path}.{key}" if path else key] = value.detach().clone()
     return state
+
+
+def key_of(name: str, state: Mapping[str, Tensor]) -> str:
+    """The key in a state dict of what the mask ``name`` lies on: a layer's weight, or a bias by its own name."""
+    return name if name in state else f"{name}.weight".lstrip(".")
+
+
+def cut(state: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict that a network under masks computes with: zero where masked."""
+    by_key = {key_of(name, state): mask for name, mask in masks.items()}
+    return {key: value.masked_fill(~by_key[key], 0) if key in by_key else value for key, value in state.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import platform
 import subprocess
@@ -95,9 +96,13 @@ class Plan:
 
 def fingerprint(path: Path) -> str:
     """SHA-256 of a file; of one beyond 256 MiB, which would take long, its size."""
-    size = path.stat().st_size
-    if size > 2**28:
-        return f"{size} bytes"
+    about = path.stat()
+    return f"{about.st_size} bytes" if about.st_size > 2**28 else _hash(path, about.st_size, about.st_mtime_ns)
+
+
+@functools.lru_cache
+def _hash(path: Path, size: int, changed: int) -> str:
+    # A run looks at its inputs more than once.
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

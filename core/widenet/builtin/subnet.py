@@ -20,14 +20,10 @@ def subnet(run: Any, net: Any, path: Path, config: NoOptions) -> None:
     """
     import torch
 
+    from widenet.masks import cut
     from widenet.weights import save_tensors
 
     if not run.has_masks():
         weights = run.path / "weights" / "final.pt"
         raise UsageError(f"{run.name} has no masks, there is nothing to cut; {weights} is its state dict")
-    state = run.weights()
-    for name, mask in run.masks().items():
-        # A mask goes by its layer's path, one of a bias by the bias's own name.
-        key = name if name in state else f"{name}.weight".lstrip(".")
-        state[key] = state[key].masked_fill(~torch.from_numpy(mask), 0)
-    save_tensors(path, state)
+    save_tensors(path, cut(run.weights(), {name: torch.from_numpy(mask) for name, mask in run.masks().items()}))

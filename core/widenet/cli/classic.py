@@ -26,7 +26,7 @@ MEASURED = {
 PRESET = "preset "
 HELP = (
     "Finished runs as comma-separated values: last and best accuracies in per cent. Its Prune Rate is the fraction of "
-    "weights KEPT (the option keep), as such tables have it; the best of each column is that of any epoch."
+    "weights KEPT, as such tables have it; the best of each column is that of any epoch."
 )
 
 

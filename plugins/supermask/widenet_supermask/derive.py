@@ -50,11 +50,6 @@ def beginning(registry: Registry, about: Mapping[str, Any]) -> tuple[nn.Module, 
     return net, found
 
 
-def parameter(name: str, state: Mapping[str, Tensor]) -> str:
-    """The key in a state dict of what the mask ``name`` lies on: a layer's weight, or a bias by its own name."""
-    return name if name in state else f"{name}.weight".lstrip(".")
-
-
 def same(one: Tensor, other: Tensor) -> bool:
     """Whether two tensors are equal in type, shape and every bit."""
     return one.dtype == other.dtype and one.shape == other.shape and torch.equal(_bits(one), _bits(other))
@@ -80,12 +75,6 @@ def related(rule: str, drawn: Tensor, aid: Tensor) -> Tensor:
     if rule == "turned":
         return torch.where(aid, -drawn, drawn)
     return drawn.sign() * aid if rule == "scaled" else drawn
-
-
-def used(state: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict that a network under masks computes with: zero where masked."""
-    by_key = {parameter(name, state): mask for name, mask in masks.items()}
-    return {key: value.masked_fill(~by_key[key], 0) if key in by_key else value for key, value in state.items()}
 
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from widenet import NoOptions, UsageError, WnError
-from widenet.masks import Fixed, attach, original
+from widenet.masks import Fixed, attach, cut, key_of, original
 from widenet.plugins import Registry
 from widenet_supermask.config import SCORED
-from widenet_supermask.derive import beginning, drawing_options, fingerprint, parameter, related, relation, same, used
+from widenet_supermask.derive import beginning, drawing_options, fingerprint, related, relation, same
 from widenet_supermask.packing import packed, read_packed, unpacked, write_packed
 
 INSTEAD = "`wn export RUN --what subnet` writes the weights themselves"
@@ -42,17 +42,17 @@ def write_seed(run: Any, net: Any, path: Path, config: NoOptions) -> None:
     layers: Layers = []
     aids: dict[str, list[Tensor]] = {"drawn": [], "turned": [], "scaled": []}
     for name, mask in masks.items():
-        key = parameter(name, state)
+        key = key_of(name, state)
         rule, aid = relation(state[key][mask], drawn[key][mask]) or _refuse(run, name)
         aids[rule].append(aid)
         row = {"name": name, "shape": list(mask.shape), "kept": int(mask.sum()), "keep": found[name].keep, "rule": rule}
         layers.append(row)
-    masked = {parameter(name, state) for name in masks}
+    masked = {key_of(name, state) for name in masks}
     extra = {key: value for key, value in state.items() if key not in masked and not same(value, drawn[key])}
     arrays = {"masks": packed(masks.values()), "signs": packed(aids["turned"])}
     arrays |= {"scales": np.array([float(size) for size in aids["scaled"]], np.float32)}
     arrays |= {EXTRA + key: value.numpy() for key, value in extra.items()}
-    about |= {"layers": layers, "torch": str(torch.__version__), "sha256": fingerprint(used(state, masks))}
+    about |= {"layers": layers, "torch": str(torch.__version__), "sha256": fingerprint(cut(state, masks))}
     write_packed(path, arrays, about)
 
 
@@ -97,7 +97,7 @@ def read_seed(path: Path, registry: Registry) -> tuple[nn.Module, dict[str, Any]
     _restore(state, layers, masks, arrays)
     for key, array in extra.items():
         state[key].copy_(torch.from_numpy(array))
-    if fingerprint(used(state, masks)) != about["sha256"]:
+    if fingerprint(cut(state, masks)) != about["sha256"]:
         raise WnError(
             f"{path} does not give back its network: torch {torch.__version__} draws other numbers here than torch "
             f"{about['torch']} did where it was made, or it is damaged; {INSTEAD}"
@@ -115,5 +115,5 @@ def _restore(
     aids = {"turned": iter(turned), "scaled": iter(torch.from_numpy(arrays.get("scales", none)))}
     for layer in layers:
         if layer["rule"] in aids:
-            mask, weight = masks[layer["name"]], state[parameter(layer["name"], state)]
+            mask, weight = masks[layer["name"]], state[key_of(layer["name"], state)]
             weight[mask] = related(layer["rule"], weight[mask], next(aids[layer["rule"]]))

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from widenet import UsageError, WnError
 from widenet.loading import load
-from widenet.masks import plain_state
+from widenet.masks import cut, plain_state
 from widenet.opening import network
 from widenet.runs import Run
 from widenet.store import read_arrays, write_arrays
-from widenet_supermask.derive import fingerprint, related, relation, same, used
+from widenet_supermask.derive import fingerprint, related, relation, same
 from widenet_supermask.packing import packed, unpacked
 from widenet_supermask.seedfile import read_seed
 
@@ -54,7 +54,7 @@ def check_same(path, folder, registry):
     run = Run.open(folder, registry=registry)
     net, rebuilt = network(registry, run).eval(), read_seed(path, registry)[0].eval()
     masks = {name: torch.from_numpy(mask) for name, mask in run.masks().items()}
-    wanted, got = used(plain_state(net), masks), used(plain_state(rebuilt), masks)
+    wanted, got = cut(plain_state(net), masks), cut(plain_state(rebuilt), masks)
     assert wanted.keys() == got.keys()
     for name, value in wanted.items():
         assert same(value, got[name]), name
