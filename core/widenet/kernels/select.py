@@ -4,15 +4,13 @@ The plain PyTorch form is in ``_select_torch``, compiled loops for a CPU in ``_s
 ``_select_triton``; the functions here check their arguments and choose.
 """
 
-import functools
-import importlib
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from widenet.kernels._bits import FORMATS, Hint, Part
+from widenet.kernels._compiled import compiled as compiled  # `straight` looks it up here
 from widenet.kernels._select_torch import select_torch
 
 COMPILED = {torch.float32, torch.bool}
@@ -160,18 +158,6 @@ def _check_like(name: str, tensor: Tensor, dtype: torch.dtype, scores: Tensor, m
     if tensor.shape != scores.shape or tensor.device != scores.device:
         wanted, given = (f"{tuple(t.shape)} on {t.device}" for t in (scores, tensor))
         raise ValueError(f"{name} must be {wanted} like {model}, not {given}")
-
-
-@functools.cache
-def compiled(name: str) -> Any:
-    """The module of that name beside this one, or None where what it needs is not there or does not fit.
-
-    numba refuses a NumPy newer than itself, and a machine on which it finds no place for its cache.
-    """
-    try:
-        return importlib.import_module(f"widenet.kernels.{name}")
-    except (ImportError, RuntimeError):
-        return None
 
 
 def _select(parts: Sequence[Part], keep: int, floors: Sequence[int] = (0,), hint: Hint | None = None) -> None:

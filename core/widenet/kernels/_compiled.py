@@ -1,0 +1,17 @@
+"""Forms of a kernel that need more than PyTorch, looked up by name."""
+
+import functools
+import importlib
+from typing import Any
+
+
+@functools.cache
+def compiled(name: str) -> Any:
+    """The module of that name beside this one, or None where what it needs is not there or does not fit.
+
+    numba refuses a NumPy newer than itself, and a machine on which it finds no place for its cache.
+    """
+    try:
+        return importlib.import_module(f"widenet.kernels.{name}")
+    except (ImportError, RuntimeError):
+        return None
