@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import shlex
 import sys
 import traceback
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -20,6 +22,7 @@ from widenet.cli.listing import list_components, list_plugins, list_runs, show
 from widenet.cli.run import run
 from widenet.errors import INTERRUPTED, WnError
 from widenet.options import nearest
+from widenet.runs import ranks
 
 TOUR = """A workbench for studying width, redundancy and sparsity in neural networks.
 
@@ -81,7 +84,23 @@ def hoist(argv: list[str]) -> list[str]:
 
 def main() -> None:
     """Run ``wn`` and exit with its code (see the README's table)."""
-    sys.exit(guarded(sys.argv[1:]))
+    code = guarded(sys.argv[1:])
+    if ranks.count() > 1:
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End one of torchrun's processes without taking the interpreter apart.
+
+    gloo's threads outlive their process group once an optimiser was made, and now and then abort a process
+    that ends under them.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def guarded(words: list[str]) -> int:
