@@ -13,7 +13,7 @@ from widenet.errors import UsageError, WnError
 from widenet.execute import outcome
 from widenet.files import read_json, whole, write_json
 from widenet.options import changed, digest, effective
-from widenet.plan import now, versions
+from widenet.plan import files_of, now, versions
 from widenet.plugins import Registry
 from widenet.runs import Reporter, Run, flat, writing
 
@@ -64,7 +64,7 @@ def analyse(
     others = {"with": [run.name for run in studied[1:]]} if several else {}
     identity = {"analysis": analysis.full_name, "options": changed(config), **others}
     out = paths[0] / "analyses" / f"{analysis.name}-{digest(identity)}"
-    stands = [_stand(run) for run in studied]
+    stands = [_stand(run) | _files(config) for run in studied]
     of = stands if several else stands[0]
     if not fresh and (rows := _done(out, of)) is not None:
         return out, rows
@@ -83,6 +83,12 @@ def analyse(
 def _stand(run: Run) -> Row:
     """What tells a run from the same one gone on since, which is another to an analysis."""
     return {"finished": run.record.get("finished", ""), "epochs": len(run.metrics())}
+
+
+def _files(config: Any) -> Row:
+    """The files that the options name, each with what differs once it has changed; nothing where there are none."""
+    found = files_of(config)
+    return {"files": found} if found else {}
 
 
 def _done(out: Path, of: Any) -> list[Row] | None:

@@ -16,8 +16,8 @@ from attrs.validators import and_, deep_iterable, ge, gt, lt, optional
 
 NAME = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
 FLAGS = (
-    *("analyze", "config", "dry_run", "fresh", "from", "help", "json", "parent", "plugin", "preset", "quiet", "runs"),
-    "tensorboard",
+    *("analyze", "config", "dry_run", "fresh", "from", "help", "json", "parent", "plugin", "preset", "quiet", "repeats"),
+    *("runs", "stack", "tensorboard"),
 )
 """Names of the commands' own options and arguments, which no component may take."""
 
@@ -58,6 +58,9 @@ class Train:
         (), "Epochs after which the step schedule multiplies the rate by gamma.", validator=deep_iterable(ge(1))
     )
     gamma: float = opt(0.1, "Factor of the step schedule.", validator=gt(0))
+    factors: tuple[float, ...] = opt(
+        (), "Fraction of the peak rate after each milestone, in place of powers of gamma.", validator=deep_iterable(gt(0))
+    )
     warmup: int = opt(0, "Epochs of linear warm-up.", validator=ge(0))
     label_smoothing: float = opt(0.0, "Smoothing of the targets.", validator=and_(ge(0), lt(1)))
     amp: bool = opt(False, "bfloat16 autocast: faster, results differ slightly.")
@@ -76,6 +79,8 @@ class Train:
     def __attrs_post_init__(self) -> None:
         if (self.schedule == "step") != bool(self.milestones):
             raise ValueError("schedule step and milestones go together; give both or neither")
+        if self.factors and len(self.factors) != len(self.milestones):
+            raise ValueError(f"{len(self.factors)} factors for {len(self.milestones)} milestones; give one each, or none")
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
             raise ValueError("nesterov needs optimizer sgd and a momentum above 0")
 

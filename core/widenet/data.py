@@ -8,7 +8,7 @@ tensor on the device, augmented there a batch at a time with an offset and a fli
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, Self
 
 import attrs
@@ -154,19 +154,41 @@ class Images:
         self, size: int, generator: torch.Generator | None = None, part: Cut = (0, 1)
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``(inputs, labels)`` for one pass; see :meth:`Split.batches`."""
+        order, crops = self._draw(generator)
+        take = self._taker()
+        for cut in cuts(len(self), size, part):
+            yield take(order[cut], None if crops is None else crops[:, cut])
+
+    def stacked(self, size: int, generators: Sequence[torch.Generator]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches of several shuffled passes at once: inputs ``(K, n, *shape)``, labels ``(K, n)``.
+
+        The k-th of each is what ``batches(size, generators[k])`` yields.
+        """
+        drawn = [self._draw(generator) for generator in generators]
+        orders = torch.stack([order for order, _ in drawn])
+        crops = None if drawn[0][1] is None else torch.stack([crop for _, crop in drawn if crop is not None], 1)
+        take = self._taker()
+        for cut in cuts(len(self), size, (0, 1)):
+            chosen = orders[:, cut]
+            x, y = take(chosen.flatten(), None if crops is None else crops[:, :, cut].flatten(1))
+            yield x.unflatten(0, chosen.shape), y.unflatten(0, chosen.shape)
+
+    def _taker(self) -> Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]:
+        """What makes inputs and labels of samples' indices (n,), and of their crops (3, n) if any."""
         images = self.x.ndim == 4
         stored = self.x.movedim(1, -1) if images else self.x
         normalise = _normaliser(self.mean, self.std, self.x.dtype, self.x.device, pixels=self.x.shape[2:].numel())
         flat = stored.reshape(len(self), -1)
-        order, crops = self._draw(generator)
-        for cut in cuts(len(self), size, part):
-            chosen = order[cut]
+
+        def take(chosen: Tensor, crops: Tensor | None) -> tuple[Tensor, Tensor]:
             rows, shape = flat.index_select(0, chosen), (len(chosen), *stored.shape[1:])
             if crops is not None and len(chosen):
-                top, left, mirrored = crops[:, cut]
+                top, left, mirrored = crops
                 rows = crop_and_flip(rows.view(shape), top, left, mirrored.bool(), self.pad)
             inputs = normalise(rows.flatten(1)).view(shape)
-            yield inputs.movedim(-1, 1) if images else inputs, self.y.index_select(0, chosen)
+            return inputs.movedim(-1, 1) if images else inputs, self.y.index_select(0, chosen)
+
+        return take
 
     def _draw(self, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
         """Return the order (N,) of a pass, and its offsets from the top, from the left and flips (3, N), if any."""

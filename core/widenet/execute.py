@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,11 @@ def prepare(plan: Plan) -> tuple[Any, Any, Any]:
     device = opening.device(plan.settings.device)
     if plan.parent is not None:
         opening.check_final(plan.parent)
-    with leading_first():
-        data = opening.made(plan.data, plan.settings.data_dir, plan.data_config).to(device, plan.settings.workers)
+    if str(device) not in plan.loaded:
+        with leading_first():
+            found = opening.made(plan.data, plan.settings.data_dir, plan.data_config)
+            plan.loaded[str(device)] = found.to(device, plan.settings.workers)
+    data = plan.loaded[str(device)]
     fresh = Run(plan.path, {"seed": plan.settings.seed})
     if fraction := getattr(plan.config, "val", 0):
         data = data.hold_out(fraction, fresh.generator("val"))
@@ -77,6 +81,20 @@ def carry_out(plan: Plan, reporter: Reporter, fresh: bool = False) -> tuple[Run,
         for failure in plan.registry.emit("finished", run=run):
             run.say(failure)
     return run, new
+
+
+def side_by_side(plans: Sequence[Plan], reporters: Sequence[Reporter], fresh: bool = False) -> list[Any]:
+    """Carry out several plans in this process, their epochs stacked where they permit it.
+
+    Returns of each what :func:`carry_out` does, or the exception that ended it.
+
+    Raises:
+        Stopped: as there; every run has taken note of it.
+    """
+    from widenet.train import together
+
+    pairs = zip(plans, reporters, strict=True)
+    return together.side_by_side([functools.partial(carry_out, plan, reporter, fresh) for plan, reporter in pairs])
 
 
 def _joined() -> AbstractContextManager[None]:
@@ -178,7 +196,7 @@ def _found(plan: Plan, reporter: Reporter) -> Run | None:
 
 def _work(plan: Plan, run: Run, net: Any, data: Any, device: Any, environment: dict[str, Any]) -> None:
     from widenet.masks import masks, plain_state
-    from widenet.train import checkpoint, parallel
+    from widenet.train import checkpoint, parallel, together
 
     parallel.wait()  # until the others have their twins of the folder
     # Metrics beyond the last checkpoint belong to work that will be done again.
@@ -189,6 +207,7 @@ def _work(plan: Plan, run: Run, net: Any, data: Any, device: Any, environment: d
     environment |= {"device": str(device), "layout": "channels_last", "dtype": "float32"}
     environment |= {"amp": getattr(plan.config, "amp", False), "compile": getattr(plan.config, "compile", False)}
     environment |= {"processes": ranks.count()} if ranks.count() > 1 else {}
+    environment |= {"stacked": together.company()} if together.company() > 1 else {}
     if saved:
         _note_changes(run, environment)
     run.device = device
@@ -220,7 +239,7 @@ def _measured(run: Run) -> dict[str, Any]:
 
 def _note_changes(run: Run, environment: dict[str, Any]) -> None:
     """Say what now differs from when the run was begun: bit-equality needs all of it equal."""
-    before, after = ({"processes": 1, **found} for found in (run.record.get("environment", {}), environment))
+    before, after = ({"processes": 1, "stacked": 1, **found} for found in (run.record.get("environment", {}), environment))
     changes = [f"{key} {before[key]} -> {value}" for key, value in after.items() if before.get(key, value) != value]
     if changes:
         run.say(f"continuing with {', '.join(changes)}: results may differ in the last digits from an unbroken run")

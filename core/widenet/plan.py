@@ -33,6 +33,12 @@ class Plan:
     sources: dict[str, str]
     parent: Run | None = None
     argv: tuple[str, ...] = ()
+    loaded: dict[str, Any] = attrs.field(factory=dict, eq=False, repr=False)
+    """The data, once they are there, under the device they lie on: plans that differ in their seed share them."""
+
+    def with_seed(self, seed: int, argv: tuple[str, ...]) -> Plan:
+        """The same plan from another seed, as the command ``argv`` would make it."""
+        return attrs.evolve(self, settings=attrs.evolve(self.settings, seed=seed), argv=argv)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -59,11 +65,7 @@ class Plan:
 
     def inputs(self) -> dict[str, str]:
         """What the options name but do not hold, each with what differs once it has changed: files, and the parent run."""
-        configs = (self.config, self.model_config, self.data_config)
-        paths = [
-            value for config in configs for value in attrs.asdict(config, recurse=False).values() if isinstance(value, Path)
-        ]
-        found = {str(path): fingerprint(path) for path in paths if path.is_file()}
+        found = files_of(self.config, self.model_config, self.data_config)
         return found | ({self.parent.name: self.parent.record.get("finished", "")} if self.parent else {})
 
     def record(self) -> dict[str, Any]:
@@ -92,6 +94,12 @@ class Plan:
             "result": {},
             "error": "",
         }
+
+
+def files_of(*configs: Any) -> dict[str, str]:
+    """The files that options name, each with its fingerprint."""
+    values = [value for config in configs for value in attrs.asdict(config, recurse=False).values()]
+    return {str(path): fingerprint(path) for path in values if isinstance(path, Path) and path.is_file()}
 
 
 def fingerprint(path: Path) -> str:

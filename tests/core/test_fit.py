@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from alike import timeless
 from torch import nn
 
 from widenet.components import Train
@@ -75,6 +76,71 @@ def test_equals_a_plain_loop(run, data):
             steps.step()
     for ours, theirs in zip(net.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("batch_size", [16, 49])
+def test_the_gradient_norm_is_the_mean_over_the_steps_of_an_epoch(batch_size, frozen, run, data):
+    """Of all parameters together, before each step; a last batch of one image is no step."""
+    config = Train(epochs=2, batch_size=batch_size, lr=0.1, weight_decay=0.5, schedule="constant")
+    net, plain = (nn.Sequential(linear(), nn.Tanh(), nn.Linear(3, 3)) for _ in range(2))
+    plain.load_state_dict(net.state_dict())
+    for each in (net, plain):
+        each[0].bias.requires_grad_(not frozen)
+    logged = [epoch.values["train/gradient_norm"] for epoch in fit(run, net, data, config, gradient_norm=True)]
+    steps = torch.optim.SGD([p for p in plain.parameters() if p.requires_grad], 0.1, momentum=0.9, weight_decay=0.5)
+    for number, found in enumerate(logged, 1):
+        norms = []
+        for x, y in data.train.batches(batch_size, run.generator("order", 0, number)):
+            if len(y) == 1:
+                continue
+            steps.zero_grad()
+            F.cross_entropy(plain(x), y).backward()
+            squares = [float(p.grad.double().square().sum()) for p in plain.parameters() if p.grad is not None]
+            norms.append(math.sqrt(sum(squares)))
+            steps.step()
+        assert found == pytest.approx(sum(norms) / len(norms), rel=1e-5)
+    assert [line["train/gradient_norm"] for line in run.metrics()] == logged
+
+
+def test_the_gradient_norm_is_logged_when_asked_for(run, data):
+    *_, last = fit(run, linear(), data, Train(epochs=1))
+    assert "train/gradient_norm" not in last.values
+
+
+def test_what_is_also_logged_follows_from_the_metrics_so_far(run, data):
+    given = []
+
+    def also(values):
+        given.append(dict(values))
+        return {"gap": values["test/accuracy"] - values["train/accuracy"], "train/loss": -1.0}
+
+    lines = [epoch.values for epoch in fit(run, linear(), data, Train(epochs=2), also=also, gradient_norm=True)]
+    known = {"epoch", "step", "lr", *(f"{split}/{key}" for split in ("train", "test") for key in ("loss", "accuracy"))}
+    for values, line, saved in zip(given, lines, run.metrics(), strict=True):
+        assert values.keys() == known | {"train/gradient_norm"}
+        assert line["gap"] == saved["gap"] == values["test/accuracy"] - values["train/accuracy"]
+        assert line["train/loss"] == saved["train/loss"] == -1, "what is given back stands in place of what was known"
+    assert [values["epoch"] for values in given] == [1, 2]
+
+
+def test_what_is_also_logged_and_the_gradient_norm_survive_a_resume_bit_for_bit(tmp_path, data):
+    def carry_out(path, until=9):
+        run, net = Run(path, {"seed": 0}), linear()
+        path.mkdir(exist_ok=True)
+
+        def also(values):
+            return {"drawn": torch.rand(()).item(), "double": 2 * values["train/gradient_norm"]}
+
+        for epoch in fit(run, net, data, Train(epochs=4, batch_size=16), also=also, gradient_norm=True):
+            if epoch.number == until:
+                return None
+        return timeless(run)
+
+    whole = carry_out(tmp_path / "whole")
+    assert carry_out(tmp_path / "broken", until=3) is None
+    assert carry_out(tmp_path / "broken") == whole
+    assert len({line["drawn"] for line in whole}) == 4
 
 
 def test_own_loss_and_frozen_parameters(run, data):

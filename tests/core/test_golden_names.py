@@ -19,6 +19,13 @@ PINNED = {
     "train --dataset tiny:classes=3,size=8 --arch fc:hidden=20,10 --schedule step --milestones 2,4 --optimizer adamw": (
         "train-fc-tiny-f5e0602a/seed-0"
     ),
+    "shuffled-mask": "shuffled-mask-conv4-digits-b37f5787/seed-0",
+    "shuffled-mask --arch mnist-fc --dataset tiny --mask-type per-neuron --fan-in 3 --mask-seed 7": (
+        "shuffled-mask-mnist-fc-tiny-6679314d/seed-0"
+    ),
+    "random-mask --arch mnist-cnn --min-sparsity 0.2": "random-mask-mnist-cnn-digits-feb0f05a/seed-0",
+    "fixed-param --arch mnist-fc:params=100000,depth=3 --seed 2": "fixed-param-mnist-fc-digits-92514f62/seed-2",
+    "prune --arch cifar10-cnn --rates 2=0.3,conv1@5=0.6 --rewind": "prune-cifar10-cnn-digits-14234c7f/seed-0",
     "core/train --dataset core/digits:size=32 --arch core/resnet20": "train-resnet20-digits-f32ed1a9/seed-0",
 }
 TINY = "--dataset tiny --arch fc"
@@ -28,6 +35,12 @@ SAME = [
     (f"supermask {TINY} --keep 0.5 --epochs 30", f"supermask {TINY}"),
     (f"supermask --epochs 3 --lr 0.1 {TINY}", f"supermask --lr 0.1 {TINY} --epochs 3"),
     (f"train {TINY} --lr 1", f"train {TINY} --lr 1.0"),
+    (f"shuffled-mask {TINY} --keep 0.3", f"shuffled-mask {TINY} --sparsity 0.7"),
+    (f"prune {TINY} --keep 0.1", f"prune {TINY}"),
+    (
+        f"train {TINY} --schedule step --milestones 2,4 --factors 0.1,1e-2",
+        f"train {TINY} --factors 0.10,0.01 --schedule step --milestones 2,4",
+    ),
     (f"train {TINY} --weight-decay 1e-4", f"train {TINY} --weight-decay 0.0001"),
     (f"train {TINY} --no-nesterov", f"train {TINY}"),
     ("train --dataset tiny:size=8,classes=3 --arch fc", "train --dataset tiny:classes=3,size=8 --arch core/fc"),

@@ -20,6 +20,12 @@ HELP = {
     "run": ["supermask", "Find a subnetwork of random weights", "Train every weight of any network on any data."],
     "analyze": ["mask-stats", "Count kept weights, density and dead units of each masked layer."],
     "run supermask": ["Method options:", "Training options:", "Common options:", "Command options:", "wn run supermask --arch"],
+    "run shuffled-mask": ["count the symmetry they leave.", "Method options:", "Training options:", "--keep FLOAT"],
+    "run random-mask": ["whose sparsity is drawn", "--min-sparsity FLOAT", "[default: 0.99]"],
+    "run fixed-param": ["--arch mnist-fc:params=100000,depth=3"],
+    "run prune": ["--rates TEXT,...", "--rewind / --no-rewind", "one-shot"],
+    "analyze symmetry": ["Usage: wn analyze symmetry [OPTIONS]", "Common options:"],
+    "analyze symmetry-across": ["Usage: wn analyze symmetry-across [OPTIONS] RUN RUN...", "Analysis options:"],
     "run train": ["Training options:", "Common options:"],
     "analyze mask-stats": ["Usage: wn analyze mask-stats [OPTIONS] RUN...", "Command options:", "Common options:"],
     "list-plugins": ["--json"],
@@ -59,7 +65,7 @@ def test_every_option_has_help(wn):
     commands = [command for command in cli.commands.values() if not isinstance(command, click.Group)]
     commands += [method_command(method, method.name) for method in registry.components(Method)]
     commands += [analysis_command(analysis, analysis.name) for analysis in registry.components(Analysis)]
-    assert len(commands) >= 9
+    assert len(commands) >= 14
     for command in [cli, *commands]:
         assert command.help
         for param in command.params:

@@ -8,7 +8,20 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core" / "widenet"
 ORDER = [
-    *("errors", "components", "options", "plugins", "checking", "loading", "files", "store", "weights", "runs", "data"),
+    *(
+        "errors",
+        "components",
+        "options",
+        "plugins",
+        "checking",
+        "loading",
+        "files",
+        "store",
+        "weights",
+        "runs",
+        "figures",
+        "data",
+    ),
     *("masks", "kernels", "train", "opening", "plan", "execute", "analyse", "export", "builtin", "scaffold", "testing", "cli"),
 ]
 """Each part imports only from those before it."""
@@ -60,7 +73,7 @@ def at_import(tree):
 
 LIGHT = [
     *[CORE / f"{name}.py" for name in ("__init__", "errors", "components", "options", "plugins", "checking", "loading")],
-    *[CORE / f"{name}.py" for name in ("files", "store", "weights", "execute", "analyse", "export", "testing")],
+    *[CORE / f"{name}.py" for name in ("files", "figures", "store", "weights", "execute", "analyse", "export", "testing")],
     *[path for path in FILES if part(path) in ("runs", "scaffold") or (part(path) == "cli" and path.stem != "progress")],
     *[CORE / "builtin" / f"{name}.py" for name in ("__init__", "plugin", "training", "mask_stats", "subnet", "tensorboard")],
     *sorted(CORE.glob("builtin/*/__init__.py")),

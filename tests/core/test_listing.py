@@ -14,6 +14,9 @@ from widenet.cli.terminal import pair, print_rows, spec
 from widenet_supermask.presets import PRESETS
 
 BAD = Path(__file__).parent / "bad_plugins"
+STUDIED = ["mnist-fc", "mnist-cnn", "cifar10-cnn"]
+STUDIES = ["shuffled-mask", "random-mask", "fixed-param", "prune"]
+"""Models and methods of weight-symmetry."""
 
 
 @pytest.fixture
@@ -34,9 +37,9 @@ def name_of(run):
 def test_list_plugins(wn):
     answer = wn("list-plugins", "--json")
     assert answer.err == ""
-    assert [row["plugin"] for row in answer.json] == ["core", "supermask"]
+    assert [row["plugin"] for row in answer.json] == ["core", "supermask", "weight-symmetry"]
     core = answer.json[0]
-    assert core["methods"] == len(wn("list", "methods", "--json").json) - 2
+    assert sum(row["methods"] for row in answer.json) == len(wn("list", "methods", "--json").json)
     assert {key: core[key] for key in ("from", "status", "datasets", "why")} == {
         "from": "widenet",
         "status": "ok",
@@ -54,10 +57,10 @@ def test_list_plugins(wn):
 @pytest.mark.parametrize(
     ("kind", "known"),
     [
-        ("models", ["conv2", "conv4", "conv6", "conv8", "fc", "resnet20", "cresnet18", "wide_resnet50_2"]),
+        ("models", ["conv2", "conv4", "conv6", "conv8", "fc", "resnet20", "cresnet18", "wide_resnet50_2", *STUDIED]),
         ("datasets", ["digits", "mnist", "cifar10", "cifar100", "imagenet", "folder", "npz", "tiny"]),
-        ("methods", ["train", "supermask"]),
-        ("analyses", ["mask-stats"]),
+        ("methods", ["train", "supermask", *STUDIES]),
+        ("analyses", ["mask-stats", "mask-overlap", "symmetry", "symmetry-across"]),
         ("exports", ["subnet"]),
     ],
 )
@@ -320,8 +323,10 @@ def test_names_complete(site, monkeypatch, shelf, supermask_run, train_run):
     site.install(BAD / "good.py")
     runs = [name_of(supermask_run), name_of(train_run)]
     assert completed("run", incomplete="su") == ["supermask", "supermask-import"]
-    assert completed("run") == ["train", "well", "supermask", "supermask-import"]
+    assert completed("run") == ["train", "well", "supermask", "supermask-import", *STUDIES]
     assert completed("run", "supermask", "--arch", incomplete="con") == ["conv2", "conv4", "conv6", "conv8"]
+    assert completed("run", "supermask", "--arch", incomplete="mnist") == STUDIED[:2]
+    assert completed("run", "prune", "--preset", incomplete="it") == ["iterative"]
     assert completed("run", "supermask", "--dataset", incomplete="ci") == ["cifar10", "cifar100"]
     assert completed("run", "supermask", "--preset") == list(PRESETS)
     assert completed("run", "supermask", "--preset", incomplete="pap") == ["paper"]

@@ -12,6 +12,8 @@ from widenet.errors import UsageError
 from widenet.loading import load
 
 BAD = Path(__file__).parent / "bad_plugins"
+SHIPPED = ["supermask", "supermask-import", "shuffled-mask", "random-mask", "fixed-param", "prune"]
+"""Methods of the plugins that come with the core."""
 
 BROKEN = {
     "import_error": "ModuleNotFoundError: No module named 'nowhere_to_be_found'",
@@ -63,13 +65,13 @@ def test_a_broken_plugin_is_shown_and_hurts_no_other(wn, site, bad, reason):
     assert reason in listed[name]["why"]
     assert listed[name]["methods"] is None
     assert "\n" not in listed[name]["why"]
-    assert [listed[other]["status"] for other in ("core", "good", "supermask")] == ["ok"] * 3
+    assert [listed[other]["status"] for other in ("core", "good", "supermask", "weight-symmetry")] == ["ok"] * 4
     table = wn("list-plugins")
     assert table.code == 0
     assert any(name in line and "broken" in line and reason in line for line in table.out.splitlines())
 
     names = [method["name"] for method in wn("list", "methods", "--json").json]
-    assert names == ["train", "well", "supermask", "supermask-import"]
+    assert names == ["train", "well", *SHIPPED]
     assert wn("run", "well", "--help").code == 0
     asked = wn("run", f"{name}/anything")
     assert asked.code == 3
@@ -98,7 +100,8 @@ def test_all_of_them_at_once_in_a_process_of_its_own(wn_apart, site):
     answer = wn_apart("list-plugins", "--json", env=site.env)
     listed = rows(answer)
     assert all(reason in listed[name]["why"] for name, reason in names.items())
-    assert {row["plugin"] for row in answer.json if row["status"] == "ok"} == {"core", "good", "prints-at-import", "supermask"}
+    ok = {row["plugin"] for row in answer.json if row["status"] == "ok"}
+    assert ok == {"core", "good", "prints-at-import", "supermask", "weight-symmetry"}
     assert answer.err.splitlines() == ["hello from the import", "hello from the hook"]
     assert wn_apart("--help", env=site.env).code == 0
 
@@ -222,7 +225,7 @@ def test_components_of_one_name_need_their_full_names(wn, site, tmp_path):
     assert answer.code == 2
     assert "method 'well' is ambiguous between good/well and shadow/well; use the full name" in answer.line
     names = [method["name"] for method in wn("list", "methods", "--json").json]
-    assert names == ["train", "good/well", "shadow/well", "supermask", "supermask-import"]
+    assert names == ["train", "good/well", "shadow/well", *SHIPPED]
 
     words = ["run", "shadow/well", "--dataset", "tiny"]
     ambiguous = wn(*words)
@@ -350,4 +353,4 @@ def test_names_are_found_bare_and_in_full():
 def test_json_is_all_there_is_on_stdout(wn_apart, site):
     site.install(BAD / "prints_at_import.py")
     answer = wn_apart("list", "methods", "--json", env=site.env)
-    assert {row["name"] for row in json.loads(answer.out)} == {"train", "supermask", "supermask-import", "chatty"}
+    assert {row["name"] for row in json.loads(answer.out)} == {"train", "chatty", *SHIPPED}

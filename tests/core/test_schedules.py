@@ -81,7 +81,7 @@ def test_each_is_called_once_in_order(tmp_path, batch_size, steps):
 def test_the_number_of_steps_is_that_of_batches_without_a_last_one_of_one(count, size):
     batches = [min(size, count - start) for start in range(0, count, size)]
     wanted = len(batches) - (batches[-1] == 1 and size > 1 and len(batches) > 1)
-    steps = Steps(Run(None, {"seed": 0}), 0, nn.Linear(1, 2), range(count), Train(batch_size=size), F.cross_entropy, None)
+    steps = Steps(Run(None, {"seed": 0}), 0, nn.Linear(1, 2), range(count), Train(batch_size=size), None)
     assert steps.count == wanted
 
 

@@ -28,11 +28,18 @@ list exports
 show supermask
 show core --json
 show conv4
+show weight-symmetry
+show shuffled-mask
+show mnist-fc --json
 run --help
 run supermask --help
 run train --help
+run shuffled-mask --help
+run prune --help
 analyze --help
 analyze mask-stats --help
+analyze symmetry --help
+analyze symmetry-across --help
 export --help
 runs --help
 new-plugin --help
@@ -52,7 +59,8 @@ def test_nothing_heavy_is_imported(supermask_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "module", ["widenet", "widenet.testing", "widenet.builtin.plugin", "widenet_supermask", "widenet.store"]
+    "module",
+    ["widenet", "widenet.testing", "widenet.builtin.plugin", "widenet_supermask", "widenet_weight_symmetry", "widenet.store"],
 )
 def test_nothing_heavy_is_imported_by(module):
     code = f"import sys, {module}; assert not [name for name in {HEAVY} if name in sys.modules]"
@@ -64,5 +72,11 @@ def test_usage_errors_come_before_torch(tmp_path):
     code = (
         "import sys; from widenet.cli.main import guarded; assert guarded(sys.argv[1:]) == 2; assert 'torch' not in sys.modules"
     )
-    for words in (["run", "supermsk"], ["run", "supermask", "--keep", "2"], ["run", "supermask", "--preset", "papr"]):
+    for words in (
+        ["run", "supermsk"],
+        ["run", "supermask", "--keep", "2"],
+        ["run", "supermask", "--preset", "papr"],
+        ["run", "shuffled-mask", "--sparsity", "1"],
+        ["run", "prune", "--rates", "5=0.6,2=0.3"],
+    ):
         subprocess.run([sys.executable, "-c", code, *words], check=True, cwd=tmp_path, capture_output=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from widenet.builtin.tensorboard import TensorBoard
     from widenet.plan import Plan
     from widenet.runs import Run
+
+COMMAND = ("parent", "analyze", "tensorboard", "repeats", "stack", "dry_run", "fresh", "quiet", "json")
+"""Options that are the command's own."""
 
 
 class Methods(Group):
@@ -56,6 +60,12 @@ def method_command(method: Component, name: str) -> click.Command:
             shell_complete=completion.lone_analysis,
         ),
         Sectioned(["--tensorboard"], is_flag=True, help="Also write the metrics for TensorBoard, to RUN/tensorboard."),
+        Sectioned(["--repeats"], metavar="INT", type=click.IntRange(1), help="Also from the next seeds, so many runs in all."),
+        Sectioned(
+            ["--stack/--no-stack"],
+            default=None,
+            help="Train the repeats as one stacked network, or a process each.  [default: stacked where steps are small]",
+        ),
         Sectioned(["--dry-run"], is_flag=True, help="Show options, folder and sizes; run nothing."),
         Sectioned(["--fresh"], is_flag=True, help="Start anew; an earlier run of the same options is moved aside."),
         Sectioned(["--quiet", "-q"], is_flag=True, help="Print the result only."),
@@ -69,13 +79,15 @@ def method_command(method: Component, name: str) -> click.Command:
     @click.pass_context
     def callback(ctx: click.Context, /, **given: Any) -> None:
         with stoppable(), ranks.one_voice():
-            _run(completion.registry_of(ctx), method, given)
+            ctx.exit(_run(completion.registry_of(ctx), method, given))
 
     return Command(name, params=params, callback=callback, help=text)  # type: ignore[arg-type]
 
 
-def _run(registry: Registry, method: Component, given: dict[str, Any]) -> None:
-    flags = {key: given.pop(key) for key in ("parent", "analyze", "tensorboard", "dry_run", "fresh", "quiet", "json")}
+def _run(registry: Registry, method: Component, given: dict[str, Any]) -> int:
+    flags = {key: given.pop(key) for key in COMMAND}
+    if flags["stack"] is not None and not flags["repeats"]:
+        raise UsageError("--stack and --no-stack are for several runs; say how many with --repeats")
     layers = (given.pop("preset"), given.pop("config"))
     config, settings, sources = layered(method, given, *layers, quiet=flags["quiet"])
     analyses = [(found, layered(found, {})[0]) for name in flags["analyze"] for found in [_lone(registry, name)]]
@@ -89,22 +101,41 @@ def _run(registry: Registry, method: Component, given: dict[str, Any]) -> None:
     plan = _plan(registry, method, config, settings, sources, flags["parent"])
     if flags["dry_run"]:
         summary.dry_run(plan, flags["json"])
-        return
+        return 0
+    if flags["repeats"]:
+        return _repeat(plan, analyses, flags)
     # What a method prints must not mix with the result on stdout.
     with reporter(flags["quiet"]) as ears, said(plan.path), contextlib.redirect_stdout(sys.stderr):
         done, new = carry_out(plan, ears, flags["fresh"])
     if not ranks.leading():
-        return
+        return 0
     if not new and not flags["quiet"]:
         click.echo(f"already finished; --fresh would run it anew: {done.path}", err=True)
     if not new and listener is not None:
         listener.finished(done)
     if flags["json"]:
         _print_json(registry, done, analyses, settings)
-        return
+        return 0
     summary.finished(done)
     for analysis, analysis_config in analyses:
         carry_out_analysis(registry, analysis, analysis_config, [done.path], settings, quiet=flags["quiet"])
+    return 0
+
+
+def _repeat(plan: Plan, analyses: Sequence[tuple[Component, Any]], flags: Mapping[str, Any]) -> int:
+    """The plan from several seeds; the exit code."""
+    from widenet.analyse import analyse
+    from widenet.cli import repeat
+    from widenet.runs import Reporter, Run
+
+    ended = repeat.carry_out_all(plan, flags["repeats"], flags["stack"], flags["fresh"], flags["quiet"])
+
+    def rows(path: Path) -> dict[str, Any]:
+        made = ((a, analyse(plan.registry, a, config, [path], plan.settings, Reporter())) for a, config in analyses)
+        return {analysis.name: table for analysis, (_, table) in made}
+
+    tables = {run.path: rows(run.path) for _, run in ended if isinstance(run, Run)}
+    return repeat.tell(ended, flags["json"], tables)
 
 
 def _lone(registry: Registry, name: str) -> Component:

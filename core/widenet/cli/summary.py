@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from widenet.cli.terminal import cell, print_json, print_rows, spec
+from widenet.cli.words import with_seed, without
 
 if TYPE_CHECKING:
     from widenet.runs import Run
@@ -28,17 +29,8 @@ def finished(run: Run) -> None:
     follow = [f"wn show {shlex.quote(str(run.path))}"]
     if run.has_masks():
         follow.insert(0, f"wn analyze mask-stats {shlex.quote(str(run.path))}")
-    follow.append(f"wn {shlex.join(next_seed(run.record['argv'], run.seed + 1))}")
+    follow.append(f"wn {shlex.join(with_seed(without(run.record['argv'], {'--fresh': 0}), run.seed + 1))}")
     click.echo("next:    " + "\n         ".join(follow))
-
-
-def next_seed(argv: Sequence[str], seed: int) -> list[str]:
-    """The words that made a run, with another seed."""
-    words = [word for word in argv if word != "--fresh" and not word.startswith("--seed=")]
-    while "--seed" in words:
-        at = words.index("--seed")
-        del words[at : at + 2]
-    return [*words, "--seed", str(seed)]
 
 
 def print_result(result: Mapping[str, Any]) -> None:

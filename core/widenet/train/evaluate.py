@@ -43,9 +43,12 @@ def evaluate(net: nn.Module, split: Any, batch_size: int = 256, amp: bool = Fals
 
 
 def hits(logits: Tensor, y: Tensor) -> Tensor:
-    """How many of ``y`` (n,) are the likeliest class, and among the five likeliest, by ``logits`` (n, classes): int64 (2,)."""
-    right = logits.topk(min(TOP, logits.shape[1]), 1).indices == y[:, None]
-    return torch.stack([right[:, 0].sum(), right.sum()])
+    """How many of ``y`` (n,) are the likeliest class, and among the five likeliest, by ``logits`` (n, classes): int64 (2,).
+
+    Of several networks, ``y`` (K, n) and ``logits`` (K, n, classes), it is (2, K).
+    """
+    right = logits.topk(min(TOP, logits.shape[-1]), -1).indices == y[..., None]
+    return torch.stack([right[..., 0].sum(-1), right.sum((-2, -1))])
 
 
 def means(totals: Tensor, count: int, classes: int) -> dict[str, float]:

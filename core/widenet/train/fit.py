@@ -8,7 +8,6 @@ from typing import Any
 
 import attrs
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from widenet.components import Train
@@ -42,6 +41,8 @@ def fit(
     before: Callable[[int], None] | None = None,
     stepped: Callable[[int], None] | None = None,
     measure: Measure = evaluate,
+    also: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None,
+    gradient_norm: bool = False,
 ) -> Iterator[Epoch]:
     """Train the parameters of ``net`` that require gradients; yields after each epoch.
 
@@ -66,6 +67,9 @@ def fit(
             parameters that required gradients at the start train in this epoch.
         stepped: called after each optimiser step with its number (from 1, over all epochs of the loop).
         measure: ``(net, split, amp=...) -> metrics``, among them ``accuracy``.
+        also: ``metrics -> further metrics`` of the epoch, called after each with what is known of it so far.
+        gradient_norm: whether to log ``train/gradient_norm``, the L2 norm of the gradient of all parameters before each
+            optimiser step, averaged over the epoch's steps.
 
     Raises:
         WnError: the loss is no longer finite (the last good state stays on disk), nothing to train, or a checkpoint that
@@ -78,7 +82,6 @@ def fit(
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise WnError("nothing to train: no parameter of the network requires gradients")
     optimiser = make_optimiser(net, config)
-    criterion = loss or (lambda z, y: F.cross_entropy(z, y, label_smoothing=config.label_smoothing))
     saved = _resume(run, loop, net, optimiser)
     agreement.check_alike(net)
     if loop == 0 and parallel.world() > 1 and agreement.norms(net):
@@ -92,7 +95,7 @@ def fit(
     prefix = f"loop-{loop}-" if loop else ""
     if done == 0 and config.save_every:
         _keep(run, f"{prefix}init", net)
-    steps = Steps(run, loop, net, data.train, config, criterion, optimiser, stepped)
+    steps = Steps(run, loop, net, data.train, config, optimiser, loss, stepped, gradient_norm)
     for number in range(done + 1, config.epochs + 1):
         began = time.perf_counter()
         # Every epoch draws (dropout, stochastic masks) from streams of its own.
@@ -112,6 +115,8 @@ def fit(
                     values |= {f"{name}/{key}": value for key, value in measured.items()}
         if moving:
             values["mask/flips"] = _flips(moving, _moving(net))
+        if also is not None:
+            values |= also(values)
         values["seconds"] = round(time.perf_counter() - began, 3)
         values = parallel.from_leading(values)  # what a method decides by them, it must decide alike
         run.log(values)

@@ -46,5 +46,6 @@ def learning_rate(config: Train, epoch: int) -> float:
     if config.schedule == "cosine":
         return config.lr / 2 * (1 + math.cos(math.pi * (done - config.warmup) / (config.epochs - config.warmup)))
     if config.schedule == "step":
-        return config.lr * config.gamma ** sum(done >= milestone for milestone in config.milestones)
+        passed = sum(done >= milestone for milestone in config.milestones)
+        return config.lr * (([1.0, *config.factors][passed]) if config.factors else config.gamma**passed)
     return config.lr

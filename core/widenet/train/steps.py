@@ -8,13 +8,15 @@ from typing import Any
 
 import attrs
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from widenet.components import Train
 from widenet.errors import WnError
 from widenet.masks import refresh
 from widenet.runs import Run
-from widenet.train import agreement, parallel
+from widenet.train import agreement, parallel, together
 from widenet.train.evaluate import hits, means
 
 GLANCE = 0.2
@@ -30,15 +32,21 @@ class Steps:
     net: nn.Module
     split: Any
     config: Train
-    loss: Callable[[Tensor, Tensor], Tensor]
     optimiser: torch.optim.Optimizer
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None
     stepped: Callable[[int], None] | None = None
+    gradient_norm: bool = False
     forward: Callable[[Tensor], Tensor] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.forward = torch.compile(self.net) if self.config.compile else self.net
 
     def epoch(self, number: int) -> dict[str, float]:
+        """Pass once over the split: alone, or stacked with the other runs that this process trains together."""
+        values = together.arrive(self, number)
+        return self.alone(number) if values is None else values
+
+    def alone(self, number: int) -> dict[str, float]:
         """Pass once over the split; mean loss and accuracies over its images, as ``train/loss`` and so on.
 
         Raises:
@@ -46,12 +54,12 @@ class Steps:
         """
         self.net.train()
         size, count = self.config.batch_size, self.count
-        tally, glance = Tally.of(count, self.run.device), time.perf_counter() + GLANCE
+        tally, glance = self.tally(), time.perf_counter() + GLANCE
         order = self.run.generator("order", self.loop, number)
         for step, (x, y, whole) in enumerate(parallel.batches(self.split, size, order)):
             if step == count:
                 continue  # a last batch of one: batch norm has no statistics of one sample
-            made = self._step(x, y, whole)
+            made = self._step(x, y, whole, tally.norms[step] if self.gradient_norm else None)
             if self.stepped is not None:
                 self.stepped((number - 1) * count + step + 1)
             tally.add(step, made, y, whole)
@@ -62,8 +70,21 @@ class Steps:
                 glance = time.perf_counter() + GLANCE
         agreement.average_statistics(self.net)
         tally.sum_up()
+        return self.values(tally, number)
+
+    def tally(self) -> Tally:
+        """An empty tally of an epoch, on the device."""
+        return Tally.of(self.count, self.run.device)
+
+    def values(self, tally: Tally, number: int) -> dict[str, float]:
+        """The metrics of epoch ``number``, which the tally has counted.
+
+        Raises:
+            WnError: a loss was not finite.
+        """
         tally.check_finite(number)
-        return {f"train/{key}": value for key, value in tally.running().items()}
+        norm = {"gradient_norm": float(tally.norms.double().mean())} if self.gradient_norm else {}
+        return {f"train/{key}": value for key, value in (tally.running() | norm).items()}
 
     @property
     def count(self) -> int:
@@ -72,12 +93,21 @@ class Steps:
         whole, last = divmod(len(self.split), self.config.batch_size)
         return whole + (last > 0 and (last >= fewest or whole == 0))
 
-    def _step(self, x: Tensor, y: Tensor, whole: int) -> tuple[Tensor, Tensor] | None:
-        """One optimiser step on this process's part of a batch of ``whole``; logits and loss before it, None of no images."""
+    def criterion(self, logits: Tensor, y: Tensor) -> Tensor:
+        """The mean loss over a batch."""
+        return self.loss(logits, y) if self.loss else F.cross_entropy(logits, y, label_smoothing=self.config.label_smoothing)
+
+    def _step(self, x: Tensor, y: Tensor, whole: int, norm: Tensor | None) -> tuple[Tensor, Tensor] | None:
+        """One optimiser step on this process's part of a batch of ``whole``; logits and loss before it, None of no images.
+
+        Where ``norm`` () is given, that of the gradient of all parameters is written to it.
+        """
         if self.config.compile:
             refresh(self.net)
         made = self._backward(x, y) if len(y) else None
         parallel.average_gradients(self.optimiser, len(y), whole)
+        if norm is not None:
+            norm.copy_(get_total_norm([p.grad for p in self.net.parameters() if p.grad is not None]))
         if made is None or made[1].requires_grad:  # else a schedule has nothing train in this epoch
             self.optimiser.step()
             self.optimiser.zero_grad()
@@ -89,7 +119,7 @@ class Steps:
         """Logits and loss, whose gradients are now the parameters'."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.amp):
             logits = self.forward(x)
-            value = self.loss(logits, y)
+            value = self.criterion(logits, y)
         if value.requires_grad:
             value.backward()
         return logits, value
@@ -97,10 +127,14 @@ class Steps:
 
 @attrs.define(eq=False)
 class Tally:
-    """What the steps of an epoch add up to: the loss of each, times its images, and how many ``hits`` (2,) of how many."""
+    """What the steps of an epoch add up to: the loss of each, times its images, and how many ``hits`` (2,) of how many.
+
+    ``norms`` (steps,) are those of the gradients, where they are asked for.
+    """
 
     losses: Tensor
     hits: Tensor
+    norms: Tensor
     seen: int = 0
     together: int = 0
     """Images of all processes."""
@@ -109,7 +143,8 @@ class Tally:
     @classmethod
     def of(cls, steps: int, device: torch.device | str) -> Tally:
         """An empty one, on the device."""
-        return cls(torch.zeros(steps, device=device), torch.zeros(2, dtype=torch.int64, device=device))
+        losses, norms = torch.zeros(2, steps, device=device)
+        return cls(losses, torch.zeros(2, dtype=torch.int64, device=device), norms)
 
     @torch.no_grad()
     def add(self, step: int, made: tuple[Tensor, Tensor] | None, y: Tensor, whole: int) -> None:

@@ -1,0 +1,99 @@
+"""Several ``wn`` commands at once, a process each, forked from a server that has torch loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Generator, Sequence
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from widenet.errors import UsageError, WnError
+
+STOP, INTERRUPT = signal.SIGUSR1, signal.SIGUSR2
+"""What tells a process to stop, and what that there was a Ctrl-C. A terminal sends that one to all processes itself, so they
+ignore it; these two end even a process that has not yet begun."""
+HANDLERS: dict[int, Any] = {
+    signal.SIGINT: signal.SIG_IGN,
+    INTERRUPT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
+LOADED = ["widenet.cli.loaded"]
+"""What the server imports once for all."""
+
+
+def commands(every: Sequence[Sequence[str]], jobs: int) -> Generator[tuple[int, WnError | None], None, None]:
+    """Run ``wn`` with each list of words, ``jobs`` at a time.
+
+    Yields the number of each that has ended, as it ends, and what it failed with, if it did. Left early, the rest are
+    told to stop (after Ctrl-C, interrupted), which they note in their runs.
+    """
+    context: Any = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(LOADED)
+    left = deque(enumerate(every))
+    made: list[Any] = []
+    running: dict[Any, tuple[int, Any]] = {}
+    notice = STOP
+    with tempfile.TemporaryDirectory(prefix="wn-") as folder:
+        try:
+            while left or running:
+                while left and len(running) < jobs:
+                    number, words = left.popleft()
+                    process = context.Process(target=_work, args=(list(words), str(Path.cwd()), f"{folder}/{number}"))
+                    made.append(process)  # before it starts: a signal may come at any moment
+                    process.start()
+                    running[process.sentinel] = number, process
+                for sentinel in wait(list(running)):
+                    number, process = running.pop(sentinel)
+                    process.join()
+                    yield number, _failure(process.exitcode, Path(folder, str(number)))
+        except KeyboardInterrupt:
+            notice = INTERRUPT
+            raise
+        finally:
+            alive = [process for process in made if process.is_alive()]
+            for process in alive:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, notice)
+            for process in alive:
+                process.join()
+
+
+def _work(words: list[str], cwd: str, said: str) -> None:
+    """Run ``wn`` with these words; what it prints goes to the file ``said``."""
+    for number, handler in HANDLERS.items():
+        signal.signal(number, handler)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    os.chdir(cwd)
+    for stream in (1, 2):
+        os.dup2(os.open(said, os.O_CREAT | os.O_WRONLY | os.O_APPEND), stream)
+    from widenet.cli.main import guarded
+
+    sys.argv = ["wn", *words]
+    sys.exit(guarded(words))
+
+
+def _follow_parent() -> None:
+    """Stop this process when the one that asked for it has died."""
+    parent: Any = multiprocessing.parent_process()
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _failure(code: int, said: Path) -> WnError | None:
+    """What a process failed with, in its own line; None if it ended well."""
+    if code == 0:
+        return None
+    if code < 0:
+        return WnError(f"killed by {signal.Signals(-code).name}")
+    lines = said.read_text(errors="replace").strip().split("\n") if said.exists() else [""]
+    last = next((line for line in reversed(lines) if line.startswith("wn: ")), lines[-1])
+    kind = UsageError if code == UsageError.exit_code else WnError
+    return kind(last.removeprefix("wn: ") or f"ended with exit code {code}")

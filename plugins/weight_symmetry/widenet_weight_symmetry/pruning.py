@@ -1,0 +1,86 @@
+"""Training that removes the smallest weights on the way: one-shot and iterative magnitude pruning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from widenet.errors import UsageError
+from widenet.masks import Fixed, attach, modules
+from widenet.train import fit
+from widenet_weight_symmetry.config import Prune
+from widenet_weight_symmetry.counting import Counter
+from widenet_weight_symmetry.layers import maskable
+from widenet_weight_symmetry.prune import magnitude, original, together
+from widenet_weight_symmetry.rates import Schedule, parse
+from widenet_weight_symmetry.tracking import Tracker
+
+
+def pruned(run: Any, net: nn.Module, data: Any, config: Prune) -> dict[str, Any]:
+    """Train and prune; the symmetry that the masks leave is logged every epoch."""
+    weights = maskable(net, config.masked_layers)
+    schedule = planned(config, started=bool(run.record["parents"]))
+    try:
+        schedule.check(list(weights))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    given = modules(net)
+    attach(net, lambda name, weight: Fixed(torch.ones_like(weight)) if name in weights and name not in given else None)
+    pruner = Pruner(run, net, config, schedule)
+    counter, tracker = Counter(net, data.shape), Tracker(run, net)
+
+    def also(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {**tracker(values), **counter.logged("mask")}
+
+    run.log({"epoch": 0, "step": 0, **counter.logged("mask")})
+    for _ in fit(run, net, data, config, before=pruner.before, also=also, gradient_norm=True):
+        pass
+    return counter.result()
+
+
+def planned(config: Prune, started: bool) -> Schedule:
+    """When how much is removed; ``started`` says whether the network comes from a run."""
+    if config.rates:
+        return parse(config.rates)
+    after = config.prune_after
+    if after is None:
+        after = 0 if started else config.epochs // 2
+    return parse([f"{after}={config.sparsity}"])
+
+
+class Pruner:
+    """Sets the masks of a network, which are all :class:`~widenet.masks.Fixed`, by a schedule."""
+
+    def __init__(self, run: Any, net: nn.Module, config: Prune, schedule: Schedule) -> None:
+        self.run, self.config, self.schedule = run, config, schedule
+        self.weights = maskable(net, config.masked_layers)
+        self.masks = {name: module.mask for name, module in modules(net).items() if name in self.weights}
+        self.first = [(parameter, parameter.detach().clone()) for parameter in net.parameters()] if config.rewind else []
+
+    @torch.no_grad()
+    def before(self, epoch: int) -> None:
+        """Prune what is due before epoch ``epoch`` (from 1), by the weights as they then are."""
+        due: dict[float, list[str]] = {}
+        for place, name in enumerate(self.weights):
+            if (rate := self.schedule.at(epoch - 1, name, place)) is not None:
+                due.setdefault(rate, []).append(name)
+        for rate, names in due.items():
+            for name, mask in self._chosen(names, rate).items():
+                self.masks[name].copy_(mask)
+            sparsity = 1 - sum(int(self.masks[name].sum()) for name in names) / sum(self.masks[name].numel() for name in names)
+            which = "" if len(names) == len(self.weights) else f" of {', '.join(names)}"
+            self.run.say(f"pruned before epoch {epoch}: {sparsity:.2%} of the weights{which} are zero")
+        for parameter, first in self.first if due else []:
+            parameter.copy_(first)
+
+    def _chosen(self, names: list[str], rate: float) -> dict[str, Tensor]:
+        """The new masks of layers that are pruned to the same rate."""
+        weights, masks = {name: self.weights[name] for name in names}, {name: self.masks[name] for name in names}
+        if self.config.scope == "global":
+            return together(weights, masks, rate, self.config.of, floor=self.config.floor)
+        if self.config.compat == "original":
+            return {name: original(weight, rate, masks[name]) for name, weight in weights.items()}
+        return {name: magnitude(weight, rate, masks[name], self.config.of) for name, weight in weights.items()}
