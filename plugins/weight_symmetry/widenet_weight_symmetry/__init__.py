@@ -11,6 +11,7 @@ from typing import Any
 from widenet import Analysis, Comparison, Method, Model, hookimpl
 from widenet_weight_symmetry.across import symmetry_across
 from widenet_weight_symmetry.across_config import Across
+from widenet_weight_symmetry.analysis_config import Symmetry
 from widenet_weight_symmetry.config import FixedParam, Prune, RandomMask, ShuffledMask
 from widenet_weight_symmetry.models import MODELS
 from widenet_weight_symmetry.presets import FIXED, PRESETS, PRUNE, TRAIN
@@ -40,11 +41,18 @@ def fixed_param(run: Any, net: Any, data: Any, config: FixedParam) -> dict[str, 
     return fixed_param(run, net, data, config)
 
 
-def prune(run: Any, net: Any, data: Any, config: Prune) -> dict[str, Any]:
+def prune_by_magnitude(run: Any, net: Any, data: Any, config: Prune) -> dict[str, Any]:
     """Train a network and remove its smallest weights, at once or in several steps; symmetry is counted every epoch."""
     from widenet_weight_symmetry.pruning import pruned
 
     return pruned(run, net, data, config)
+
+
+def count_symmetry(run: Any, net: Any, data: Any, config: Symmetry) -> Iterable[dict[str, Any]]:
+    """Count the permutations of its units that leave a run's masks as they are, layer by layer and in all."""
+    from widenet_weight_symmetry.analysis import symmetry
+
+    return symmetry(run, net, data, config)
 
 
 @hookimpl
@@ -59,12 +67,13 @@ def methods() -> Iterable[Method]:
     yield Method("shuffled-mask", shuffled_mask, ShuffledMask, presets=PRESETS)
     yield Method("random-mask", random_mask, RandomMask, presets=PRESETS)
     yield Method("fixed-param", fixed_param, FixedParam, presets=FIXED)
-    yield Method("prune", prune, Prune, presets=PRUNE)
+    yield Method("prune", prune_by_magnitude, Prune, presets=PRUNE)
 
 
 @hookimpl
 def analyses() -> Iterable[Analysis]:
     """``wn analyze symmetry`` and ``wn analyze symmetry-across``."""
+    yield Analysis("symmetry", count_symmetry, Symmetry)
     yield Comparison("symmetry-across", symmetry_across, Across)
 
 

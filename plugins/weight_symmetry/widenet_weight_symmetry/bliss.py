@@ -1,4 +1,4 @@
-"""Counts the automorphisms of a coloured graph, by bliss through igraph; run as a process of its own, which can be stopped.
+"""Counts the automorphisms of a coloured graph, by bliss through igraph; run as a process of its own, which can be ended.
 
 Reads ``edges`` (m, 2) and ``colours`` (n,) as NumPy's npz from standard input, and prints the number in decimal digits.
 """
@@ -9,16 +9,16 @@ import sys
 import numpy as np
 
 
-def main() -> None:
-    """Count."""
+def count(edges: np.ndarray, colours: np.ndarray) -> int:
+    """Permutations of the vertices that keep edges and colours as they are."""
     import igraph
 
-    sys.set_int_max_str_digits(0)  # igraph itself reads a number of any length from text
-    with np.load(io.BytesIO(sys.stdin.buffer.read())) as given:
-        graph = igraph.Graph(n=len(given["colours"]), edges=given["edges"])
-        count = graph.count_automorphisms(color=given["colours"].tolist())
-    sys.stdout.write(str(count))
+    graph = igraph.Graph(n=len(colours), edges=edges.tolist())
+    found: int = graph.count_automorphisms(color=colours.tolist())
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    sys.set_int_max_str_digits(0)  # igraph itself reads the number from text
+    with np.load(io.BytesIO(sys.stdin.buffer.read())) as given:
+        sys.stdout.write(str(count(given["edges"], given["colours"])))

@@ -13,6 +13,9 @@ from widenet_weight_symmetry.rates import parse
 MaskType = Literal["symmetric", "random", "per-neuron", "per-neuron-no-input-ablation", "bernoulli", "n-m"]
 Init = Literal["kaiming-sparse", "xavier-sparse", "unit-scaled", "layer-scaled", "none"]
 
+SPARSITY = 0.9
+"""Where none is given."""
+
 
 def one_minus(value: float) -> float:
     """Fraction of each layer's weights that is KEPT."""
@@ -70,7 +73,12 @@ class Typed(Masked):
 class ShuffledMask(Typed):
     """Options of ``wn run shuffled-mask``."""
 
-    sparsity: float = zeros(0.9)
+    sparsity: float = zeros(SPARSITY)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.fan_in is not None and self.sparsity != SPARSITY:
+            raise ValueError("fan_in says how many inputs are kept, and so does sparsity; give one or the other")
 
 
 @attrs.frozen(kw_only=True)
@@ -93,14 +101,14 @@ class RandomMask(Typed):
 class FixedParam(Masked):
     """Options of ``wn run fixed-param``."""
 
-    sparsity: float = zeros(0.9)
+    sparsity: float = zeros(SPARSITY)
 
 
 @attrs.frozen(kw_only=True)
 class Prune(Study):
     """Options of ``wn run prune``."""
 
-    sparsity: float = zeros(0.9)
+    sparsity: float = zeros(SPARSITY)
     prune_after: int | None = opt(
         None, "Epochs before one-shot pruning; none takes half of them, or 0 with --from.", validator=optional(ge(0))
     )
@@ -117,13 +125,15 @@ class Prune(Study):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        if self.rates and (self.prune_after is not None):
+        if self.rates and self.prune_after is not None:
             raise ValueError("rates say when to prune; leave prune_after out")
+        if self.rates and self.sparsity != SPARSITY:
+            raise ValueError("rates say how much to prune; leave sparsity out")
         if self.floor and self.scope != "global":
             raise ValueError("floor needs scope global, where layers compete")
         schedule = parse(self.rates or [f"{self.prune_after or 0}={self.sparsity}"])
-        if self.floor > 1 - schedule.sparsest:
-            raise ValueError(f"floor {self.floor} keeps more than a sparsity of {schedule.sparsest} does; lower one of them")
+        if self.floor > (kept := round(1 - schedule.sparsest(self.of), 12)):
+            raise ValueError(f"floor {self.floor} is above the fraction {kept:g} that is to be left in the end; lower it")
         if self.compat == "original" and (self.scope, self.of) != ("layer", "all"):
             raise ValueError("compat original prunes each layer by itself, by fractions of all its weights")
         if (self.prune_after or 0) >= self.epochs:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from widenet.masks import masks
 from widenet_weight_symmetry.follow import follow
-from widenet_weight_symmetry.propagate import propagate_structure
+from widenet_weight_symmetry.propagate import propagate_masks
 from widenet_weight_symmetry.symmetry import count_spaces, decimal_text, stats
 
 Masks = Mapping[str, Tensor]
@@ -36,8 +36,9 @@ class Counter:
 
     def propagated(self, found: Masks) -> dict[str, Tensor]:
         """These masks without what dead units send on."""
-        layers = propagate_structure(self.structure.masked(found)).layers
-        return {name: mask if layers[name].mask is None else layers[name].mask for name, mask in found.items()}  # type: ignore[misc]
+        layers = propagate_masks(self.structure.masked(found)).layers
+        changed = {name: layer.mask for name, layer in layers.items() if layer.mask is not None}
+        return {name: changed.get(name, mask) for name, mask in found.items()}
 
     def logged(self, prefix: str, found: Masks | None = None) -> dict[str, Any]:
         """The original's seven statistics, as ``<prefix>/<name>``; the number of permutations as text."""

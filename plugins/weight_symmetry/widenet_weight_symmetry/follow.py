@@ -1,5 +1,3 @@
-# NOTE FROM THE LEAD (16:27): I have replaced follow/watch/rules/moves/units/ties/trial by this shorter engine (follow.py, ties.py, trial.py) on purpose. Please do not restore the old
-# one (a copy is in /tmp/bold). Space.carried, Structure.elements and Structure.idle are gone. Go on with exact.py, analysis.py, analysis_config.py and the tests (test_follow against this engine: fix defects here).
 """Which units of a network are read where, found by watching one forward pass and put to the test by another."""
 
 from __future__ import annotations
@@ -19,10 +17,7 @@ from widenet.errors import UsageError
 from widenet.masks import layers, masks, original
 from widenet_weight_symmetry.structure import FIRST, NOTHING, OUTSIDE, Layer, Structure
 from widenet_weight_symmetry.ties import Ties, spaces
-from widenet_weight_symmetry.trial import confirmed
-
-Tree = Any
-"""Arguments or results of an operation: tensors among tuples, lists and dicts."""
+from widenet_weight_symmetry.trial import Tree, confirmed, feature_axis, tensors_in
 
 
 @torch.no_grad()
@@ -89,6 +84,10 @@ class Watch(TorchFunctionMode):
         self.layers: dict[str, Layer] = {}
         self.ties = Ties()
         self.inside = False
+        own = {id(value) for module in self.names for value in (*module.parameters(), *module.buffers())}
+        self.shared: dict[int, np.ndarray | None] = {
+            id(value): None for value in (*net.parameters(), *net.buffers()) if id(value) not in own and value.numel() > 1
+        }
         self.units: Any = WeakTensorKeyDictionary()
         self.units[inputs] = Units((np.full(inputs.shape[1], OUTSIDE),), 1)
 
@@ -138,12 +137,25 @@ class Watch(TorchFunctionMode):
         kwargs = kwargs or {}
         given = [] if self.inside else [tensor for tensor in tensors_in((args, kwargs)) if tensor in self.units]
         before = {id(tensor): self.units[tensor] for tensor in given}
+        if given:
+            self._share(tensors_in((args, kwargs)), before[id(given[0])].arrays[0])
         probed = _probed(func, args, kwargs, before) if given else []
         out = func(*args, **kwargs)
         for place, result in enumerate(tensors_in(out) if given else []):
             found = probed[place] if place < len(probed) else None
             self._note(result, found or self._elementwise(result, given, before), given, before, func.__name__)
         return out
+
+    def _share(self, tensors: list[Tensor], numbers: np.ndarray) -> None:
+        """Bind units of which one parameter that is no layer's (a norm's scale) goes with several."""
+        for key in {id(tensor) for tensor in tensors} & self.shared.keys():
+            first = self.shared[key]
+            if first is None:
+                self.shared[key] = numbers
+            elif len(first) == len(numbers):
+                self.ties.tie([first, numbers], "a parameter is shared with an input of the network")
+            else:
+                self.ties.fix([first, numbers], "a parameter is shared by tensors of different sizes")
 
     def _note(self, result: Tensor, found: Units | None, given: list[Tensor], before: Mapping[int, Units], name: str) -> None:
         if found is not None:
@@ -156,6 +168,10 @@ class Watch(TorchFunctionMode):
     def _elementwise(self, result: Tensor, given: list[Tensor], before: Mapping[int, Units]) -> Units | None:
         """Units of an elementwise function's result, which binds those that meet; None where shapes do not permit one."""
         found = [(before[id(tensor)], tensor) for tensor in given]
+        if several := [(units, tensor) for units, tensor in found if len(units.arrays[0]) > 1]:
+            # A single unit, as that of a gate, meets all the others alike.
+            self.ties.fix([array for units, _ in found if len(units.arrays[0]) == 1 for array in units.arrays], "it is alone")
+            found = several
         axes = {units.axis + result.ndim - tensor.ndim for units, tensor in found}
         arrays = [array for units, _ in found for array in units.arrays]
         (axis,) = axes if len(axes) == 1 else (-1,)
@@ -172,7 +188,8 @@ class Watch(TorchFunctionMode):
         )
         for module, name in self.names.items():
             if name not in self.layers:  # its weight may be used all the same, as that of an attention's last projection is
-                self._read(module, (np.full(original(module).shape[1] * getattr(module, "groups", 1), OUTSIDE),))
+                layer = self._read(module, (np.full(original(module).shape[1] * getattr(module, "groups", 1), OUTSIDE),))
+                self.ties.fix([layer.numbers], "not called in the forward pass")
         self._fix_shared()
         read = np.zeros(self.ties.size, bool)
         read[np.concatenate([out, *(array for layer in self.layers.values() for array in layer.reads)])] = True
@@ -191,21 +208,6 @@ class Watch(TorchFunctionMode):
                     [a for n in (name, other) for a in (self.layers[n].numbers, *self.layers[n].reads)], "layers share a weight"
                 )
 
-
-def feature_axis(module: Any, tensor: Tensor) -> int:
-    """The axis along which a layer reads a tensor, and along which the units of what it gives lie."""
-    return tensor.ndim - 1 if isinstance(module, nn.Linear) else tensor.ndim - 1 - len(module.kernel_size)
-
-
-def tensors_in(tree: Tree) -> list[Tensor]:
-    """Tensors among arguments or results, in order."""
-    if isinstance(tree, Tensor):
-        return [tree]
-    parts = tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, tuple | list) else ()
-    return [tensor for part in parts for tensor in tensors_in(part)]
-
-
-# -- operations on numbers in place of values --------------------------------------------------------------------------
 
 LEAST = 1 << 30
 """Probes hold random integers from here to twice this: float64 adds up many of them exactly, and sums are none of them."""

@@ -81,7 +81,7 @@ def reading(layer: Layer) -> np.ndarray:
     """Bool (units,): whether the unit reads any feature."""
     if layer.block is None:
         return np.full(layer.units, layer.features > 0)
-    return _numpy(occupied(layer.block.reshape(1, layer.units, -1)))
+    return _numpy(occupied(layer.block.flatten(1)[None]))
 
 
 def using(layer: Layer) -> np.ndarray:

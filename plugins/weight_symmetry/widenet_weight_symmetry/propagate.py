@@ -63,6 +63,13 @@ def propagate_structure(structure: Structure, backward: bool = False) -> Structu
             return attrs.evolve(structure, layers=layers)
 
 
+def propagate_masks(structure: Structure) -> Structure:
+    """The structure with its masks propagated; layers without a mask, as that of the outputs in most methods, stay without."""
+    found = propagate_structure(structure).layers
+    kept = {name: layer if layer.mask is None else found[name] for name, layer in structure.layers.items()}
+    return attrs.evolve(structure, layers=kept)
+
+
 def _forward(structure: Structure, layers: dict[str, Layer]) -> None:
     """Clear what dead units send on, in the order in which the layers are computed."""
     rows = {name: reading(layer) for name, layer in layers.items()}

@@ -30,6 +30,7 @@ def pruned(run: Any, net: nn.Module, data: Any, config: Prune) -> dict[str, Any]
     given = modules(net)
     attach(net, lambda name, weight: Fixed(torch.ones_like(weight)) if name in weights and name not in given else None)
     pruner = Pruner(run, net, config, schedule)
+    pruner.rehearse()
     counter, tracker = Counter(net, data.shape), Tracker(run, net)
 
     def also(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,18 +64,47 @@ class Pruner:
     @torch.no_grad()
     def before(self, epoch: int) -> None:
         """Prune what is due before epoch ``epoch`` (from 1), by the weights as they then are."""
-        due: dict[float, list[str]] = {}
-        for place, name in enumerate(self.weights):
-            if (rate := self.schedule.at(epoch - 1, name, place)) is not None:
-                due.setdefault(rate, []).append(name)
+        due = self._due(epoch)
         for rate, names in due.items():
-            for name, mask in self._chosen(names, rate).items():
-                self.masks[name].copy_(mask)
+            self._prune(names, rate)
             sparsity = 1 - sum(int(self.masks[name].sum()) for name in names) / sum(self.masks[name].numel() for name in names)
             which = "" if len(names) == len(self.weights) else f" of {', '.join(names)}"
             self.run.say(f"pruned before epoch {epoch}: {sparsity:.2%} of the weights{which} are zero")
         for parameter, first in self.first if due else []:
             parameter.copy_(first)
+
+    @torch.no_grad()
+    def rehearse(self) -> None:
+        """Prune as the schedule says and undo it, so that what would fail then fails now.
+
+        Raises:
+            UsageError: the floor, rounded up in every layer, leaves more weights than a sparsity does.
+        """
+        if not self.config.floor:
+            return
+        given = {name: mask.clone() for name, mask in self.masks.items()}
+        try:
+            for epoch in range(1, self.config.epochs + 1):
+                for rate, names in self._due(epoch).items():
+                    self._prune(names, rate)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        finally:
+            for name, mask in given.items():
+                self.masks[name].copy_(mask)
+
+    def _due(self, epoch: int) -> dict[float, list[str]]:
+        """Sparsity -> layers that get it before an epoch (from 1)."""
+        due: dict[float, list[str]] = {}
+        for place, name in enumerate(self.weights):
+            if (rate := self.schedule.at(epoch - 1, name, place)) is not None:
+                due.setdefault(rate, []).append(name)
+        return due
+
+    def _prune(self, names: list[str], rate: float) -> None:
+        """Prune layers to the same rate."""
+        for name, mask in self._chosen(names, rate).items():
+            self.masks[name].copy_(mask)
 
     def _chosen(self, names: list[str], rate: float) -> dict[str, Tensor]:
         """The new masks of layers that are pruned to the same rate."""

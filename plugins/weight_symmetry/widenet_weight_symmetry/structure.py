@@ -6,6 +6,7 @@ paddings and flattened maps need no cases of their own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -50,7 +51,7 @@ class Layer:
         if self.mask is None and (self.groups == 1 or self.unitwise):
             return None
         mask = torch.ones(self.units, self.features // self.groups, 1).bool() if self.mask is None else self.mask
-        mask = mask.reshape(self.units, self.features // self.groups, -1)
+        mask = mask.reshape(self.units, self.features // self.groups, math.prod(mask.shape[2:]))
         if self.groups == 1 or self.unitwise:
             return mask
         groups, taps = self.groups, mask.shape[2]
@@ -142,26 +143,29 @@ def incoming(structure: Structure, space: Space) -> list[Tensor]:
     for name, rows in space.rows.items():
         layer = structure.layers[name]
         if layer.block is not None:
-            found.append(_rows(layer.block, rows).reshape(1, len(rows), -1))
+            bits = rows_of(layer.block, rows)
+            found.append(bits.reshape(1, len(rows), rows.shape[1] * math.prod(bits.shape[1:])))
         if layer.bias is not None:
-            found.append(_rows(layer.bias, rows).reshape(1, len(rows), -1))
+            found.append(rows_of(layer.bias, rows).reshape(1, len(rows), rows.shape[1]))
     return found
 
 
 def outgoing(structure: Structure, space: Space) -> list[Tensor]:
-    """What tells the members of a space apart by who reads them: bool (reader's units, size, bits) each, as :func:`incoming`."""
+    """What tells the members of a space apart by who reads them: bool (reader's units, size, bits) each, like incoming."""
     blocks = {name: structure.layers[name].block for name in space.columns}
-    return [_columns(block, space.columns[name]) for name, block in blocks.items() if block is not None]
+    return [columns_of(block, space.columns[name]) for name, block in blocks.items() if block is not None]
 
 
-def _rows(block: Tensor, rows: np.ndarray) -> Tensor:
+def rows_of(block: Tensor, rows: np.ndarray) -> Tensor:
+    """Rows (n, k) of a mask (units, ...), in order; a view where they are neighbours."""
     flat = rows.ravel()
     if flat.size and np.array_equal(flat, np.arange(flat[0], flat[0] + flat.size)):
         return block[int(flat[0]) : int(flat[0]) + flat.size]
     return block[torch.from_numpy(flat).to(block.device)]
 
 
-def _columns(block: Tensor, columns: np.ndarray) -> Tensor:
+def columns_of(block: Tensor, columns: np.ndarray) -> Tensor:
+    """Features (n, k) of a mask (units, features, taps), as (units, n, k * taps); a view where they are neighbours."""
     flat = columns.ravel()
     if flat.size and np.array_equal(flat, np.arange(flat[0], flat[0] + flat.size)):
         part = block[:, int(flat[0]) : int(flat[0]) + flat.size]

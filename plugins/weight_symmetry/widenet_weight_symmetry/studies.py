@@ -27,7 +27,8 @@ def shuffled(run: Any, net: nn.Module, data: Any, config: ShuffledMask) -> dict[
 def random(run: Any, net: nn.Module, data: Any, config: RandomMask) -> dict[str, Any]:
     """Masks of a sparsity that is drawn."""
     least, most = config.min_sparsity, config.max_sparsity
-    sparsity = least + (most - least) * float(torch.rand((), generator=run.generator("sparsity"), dtype=torch.float64))
+    generator = source(run, config).generator("sparsity")
+    sparsity = least + (most - least) * float(torch.rand((), generator=generator, dtype=torch.float64))
     return {"drawn_sparsity": sparsity, **study(run, net, data, config, draw(run, net, config, sparsity))}
 
 
@@ -47,11 +48,16 @@ def draw(run: Any, net: nn.Module, config: Masked, sparsity: float) -> dict[str,
     kind, more = "random", dict[str, Any]()
     if isinstance(config, Typed):
         kind, more = config.mask_type, {"group": config.group, "fan_in": config.fan_in}
-    seeded = run if config.mask_seed is None else type(run)(run.path, {"seed": config.mask_seed})
+    drawn_from = source(run, config)
     return {
-        name: generate(kind, weight.shape, sparsity, seeded.generator("mask", name), **more)
+        name: generate(kind, weight.shape, sparsity, drawn_from.generator("mask", name), **more)
         for name, weight in maskable(net, config.masked_layers).items()
     }
+
+
+def source(run: Any, config: Masked) -> Any:
+    """Where masks come from: the run, or one of the seed that is given for them."""
+    return run if config.mask_seed is None else type(run)(run.path, {"seed": config.mask_seed})
 
 
 def study(run: Any, net: nn.Module, data: Any, config: Masked, masks: Mapping[str, Tensor]) -> dict[str, Any]:

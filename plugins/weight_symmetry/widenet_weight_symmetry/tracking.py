@@ -35,10 +35,14 @@ class Tracker:
 
 
 def distances(then: list[Tensor], now: list[Tensor]) -> dict[str, float]:
-    """Cosine similarity and L2 distance of two lists of tensors of equal shapes, each list as one vector; summed in float64."""
+    """Cosine similarity and L2 distance of two lists of tensors of equal shapes, each list as one vector; summed in float64.
+
+    The similarity with a vector of zeros is 0.
+    """
     pairs = [(a.double(), b.double()) for a, b in zip(then, now, strict=True)]
     dot, first, second, apart = (
         float(sum((a * b).sum() for a, b in chosen))
         for chosen in (pairs, [(a, a) for a, _ in pairs], [(b, b) for _, b in pairs], [(a - b, a - b) for a, b in pairs])
     )
-    return {"cosine_similarity": dot / max((first * second) ** 0.5, 1e-30), "distance": apart**0.5}
+    lengths = first**0.5 * second**0.5
+    return {"cosine_similarity": dot / lengths if lengths else 0.0, "distance": apart**0.5}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from widenet.masks import layers
+from widenet.masks import Fixed, layers
 from widenet_weight_symmetry.structure import Space, Structure
 
+Tree = Any
+"""Arguments or results of an operation: tensors among tuples, lists and dicts."""
 TOLERANCE = 100
 """Rounding errors, of the largest output's size, that two ways to compute the same may differ by."""
 
@@ -38,20 +40,37 @@ def confirmed(structure: Structure, net: nn.Module, inputs: Tensor) -> Structure
 
 
 def _outputs(net: nn.Module, inputs: Tensor) -> list[Tensor]:
-    """What the network gives where all parameters that are no layer's are constant, as they may move along with units."""
-    own = {id(value) for _, module in layers(net) for value in [*module.parameters(), *module.buffers()]}
-    named = {**dict(net.named_parameters()), **dict(net.named_buffers())}
-    others = {name: value for name, value in named.items() if id(value) not in own and value.is_floating_point()}
-    constant = {name: torch.full_like(value, float(value.mean()) if value.numel() else 0.0) for name, value in others.items()}
     torch.default_generator.manual_seed(0)
-    return _tensors(functional_call(net, constant, (inputs.clone(),)))
+    return tensors_in(functional_call(net, _generic(net), (inputs.clone(),)))
+
+
+def _generic(net: nn.Module) -> dict[str, Tensor]:
+    """Values under which nothing is hidden by masks or by weights that happen to be zero, for parameters and buffers.
+
+    Weights of layers are random and their masks all ones. Parameters that are no layer's are constant, as they may move along
+    with units, and not zero.
+    """
+    generator = torch.Generator().manual_seed(0)
+    own, free = set[int](), set[int]()
+    for _, module in layers(net):
+        inside = [*module.parameters(), *module.buffers()]
+        own |= {id(value) for value in inside}
+        if all(isinstance(step, Fixed) for steps in getattr(module, "parametrizations", {}).values() for step in steps):
+            free |= {id(value) for value in inside}  # other masks are chosen by the weights, and would be anew
+    found = {}
+    for name, value in [*net.named_parameters(), *net.named_buffers()]:
+        if id(value) in free and value.dtype == torch.bool:
+            found[name] = torch.ones_like(value)
+        elif id(value) in free and value.ndim > 1 and value.numel():
+            found[name] = torch.randn(value.shape, generator=generator).mul_((2 / value[0].numel()) ** 0.5).to(value)
+        elif id(value) not in own and value.is_floating_point() and value.numel():
+            found[name] = torch.full_like(value, float(value.square().mean().sqrt()) or 1.0)
+    return found
 
 
 @contextlib.contextmanager
 def _permuted(net: nn.Module, structure: Structure, spaces: Sequence[Space]) -> Iterator[None]:
     """Layers as if their weights were permuted: each reads in the order it knows, and gives in the new one."""
-    from widenet_weight_symmetry.follow import feature_axis
-
     rows, columns = _orders(structure, spaces)
     names = {module: name for name, module in layers(net)}
 
@@ -104,7 +123,14 @@ def _same(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=0, atol=TOLERANCE * torch.finfo(one.dtype).eps * scale, equal_nan=True)
 
 
-def _tensors(tree: Any) -> list[Tensor]:
-    from widenet_weight_symmetry.follow import tensors_in
+def feature_axis(module: Any, tensor: Tensor) -> int:
+    """The axis along which a layer reads a tensor, and along which the units of what it gives lie."""
+    return tensor.ndim - 1 if isinstance(module, nn.Linear) else tensor.ndim - 1 - len(module.kernel_size)
 
-    return tensors_in(tree)
+
+def tensors_in(tree: Tree) -> list[Tensor]:
+    """Tensors among arguments or results, in order."""
+    if isinstance(tree, Tensor):
+        return [tree]
+    parts = tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, tuple | list) else ()
+    return [tensor for part in parts for tensor in tensors_in(part)]
