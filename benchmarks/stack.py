@@ -66,12 +66,13 @@ def cases() -> dict[str, Case]:
     """All networks by their names."""
     digits, small, large = (1, 28, 28), (1, 8, 8), (1, 64, 64)
     conv = functools.partial(conv_net, small, CLASSES, (8, 8), (16, 16), bias=False)
-    found = [
+    found: list[tuple[str, Callable[[], nn.Module], tuple[int, ...], tuple[int, ...]]] = [
         (f"mnist-fc, density {DENSITY}", mnist_fc, digits, (16, 64, 128, 256, 1024)),
         ("64-16-10", fc(8, 16), small, (64, 256)),
         ("784-32-10", fc(28, 32), digits, (64, 128)),
         ("784-100-10", fc(28, 100), digits, (32, 64, 128)),
         ("784-300-100-10", fc(28, 300, 100), digits, (8, 16, 32, 64)),
+        ("784-500-10", fc(28, 500), digits, (4, 16)),
         ("784-1000-10", fc(28, 1000), digits, (4, 16)),
         ("4096-64-10", fc(64, 64), large, (16, 64)),
         ("conv 8-8, fc 16-16", conv, small, (8, 32, 128)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -81,6 +82,9 @@ class Train:
             raise ValueError("schedule step and milestones go together; give both or neither")
         if self.factors and len(self.factors) != len(self.milestones):
             raise ValueError(f"{len(self.factors)} factors for {len(self.milestones)} milestones; give one each, or none")
+        for earlier, later in pairwise(self.milestones) if self.factors else ():
+            if later <= earlier:
+                raise ValueError(f"milestones go backwards: {later} comes after {earlier}; each factor is of the one beside it")
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
             raise ValueError("nesterov needs optimizer sgd and a momentum above 0")
 

@@ -167,7 +167,7 @@ def _method(method: Component, files: Sequence[Path], base: Path) -> Iterator[Fi
     from widenet.runs import Run
 
     subject = f"method {method.name}"
-    words = ["run", method.full_name, "--arch", ARCH, "--dataset", DATASET, "--threads", "1"]
+    words = ["run", method.full_name, *_place(method), "--threads", "1"]
     if any(option.name == "epochs" for option in options(method.config)):
         words += ["--epochs", "2"]
     if fault := _lacks_preset(method):
@@ -202,6 +202,13 @@ def _lacks_preset(component: Component) -> str:
     if "check" in component.presets or not any(option.required for option in options(component.config)):
         return ""
     return "it has required options: give it a preset called 'check' that sets them"
+
+
+def _place(method: Component) -> list[str]:
+    """Network and data, where its preset ``check`` does not name them."""
+    chosen = method.presets.get("check", {})
+    places = {"arch": ARCH, "dataset": DATASET}
+    return [word for name, spec in places.items() if name not in chosen for word in (f"--{name}", spec)]
 
 
 def _preset(component: Component) -> list[str]:

@@ -74,7 +74,8 @@ def method_command(method: Component, name: str) -> click.Command:
     own = click_options(method.config, lambda name: "Training" if name in training else "Method")
     params = [*own, *click_options(Settings, lambda _: "Common"), *flags]
     needed = "".join(f"{option.flag} {option.metavar} " for option in options(method.config) if option.required)
-    text = f"{help_text(method.function)}\n\n\b\nExample:\n  wn run {name} {needed}--arch conv4 --dataset digits"
+    arch = method.presets.get("check", {}).get("arch", "conv4")
+    text = f"{help_text(method.function)}\n\n\b\nExample:\n  wn run {name} {needed}--arch {arch} --dataset digits"
 
     @click.pass_context
     def callback(ctx: click.Context, /, **given: Any) -> None:

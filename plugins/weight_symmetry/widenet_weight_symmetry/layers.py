@@ -11,6 +11,11 @@ from widenet.masks import layers, original
 from widenet_weight_symmetry.rates import matches
 
 
+def positions(net: nn.Module, wanted: Sequence[str] = ()) -> dict[str, int]:
+    """Module path -> position from 0 among the layers before the last, of those that :func:`maskable` gives."""
+    return {name: place for place, name in enumerate(maskable(net)) if name in maskable(net, wanted)}
+
+
 def maskable(net: nn.Module, wanted: Sequence[str] = ()) -> dict[str, Tensor]:
     """Module path -> weight of the layers to mask, in the network's order: all but the last, which classifies, or those wanted.
 

@@ -43,6 +43,7 @@ FIXED: dict[str, Options] = {
         }
         for params in (10**4, 10**5, 10**6)
     },
+    "check": {"arch": "mnist-fc:params=4000,depth=2"},
 }
 PRUNE: dict[str, Options] = {
     **PRESETS,

@@ -13,7 +13,7 @@ from widenet.masks import Fixed, attach, modules
 from widenet.train import fit
 from widenet_weight_symmetry.config import Prune
 from widenet_weight_symmetry.counting import Counter
-from widenet_weight_symmetry.layers import maskable
+from widenet_weight_symmetry.layers import maskable, positions
 from widenet_weight_symmetry.prune import magnitude, original, together
 from widenet_weight_symmetry.rates import Schedule, parse
 from widenet_weight_symmetry.tracking import Tracker
@@ -24,7 +24,7 @@ def pruned(run: Any, net: nn.Module, data: Any, config: Prune) -> dict[str, Any]
     weights = maskable(net, config.masked_layers)
     schedule = planned(config, started=bool(run.record["parents"]))
     try:
-        schedule.check(list(weights))
+        schedule.check(positions(net, config.masked_layers))
     except ValueError as error:
         raise UsageError(str(error)) from None
     given = modules(net)
@@ -57,7 +57,7 @@ class Pruner:
 
     def __init__(self, run: Any, net: nn.Module, config: Prune, schedule: Schedule) -> None:
         self.run, self.config, self.schedule = run, config, schedule
-        self.weights = maskable(net, config.masked_layers)
+        self.weights, self.places = maskable(net, config.masked_layers), positions(net, config.masked_layers)
         self.masks = {name: module.mask for name, module in modules(net).items() if name in self.weights}
         self.first = [(parameter, parameter.detach().clone()) for parameter in net.parameters()] if config.rewind else []
 
@@ -96,7 +96,7 @@ class Pruner:
     def _due(self, epoch: int) -> dict[float, list[str]]:
         """Sparsity -> layers that get it before an epoch (from 1)."""
         due: dict[float, list[str]] = {}
-        for place, name in enumerate(self.weights):
+        for name, place in self.places.items():
             if (rate := self.schedule.at(epoch - 1, name, place)) is not None:
                 due.setdefault(rate, []).append(name)
         return due

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
 
@@ -40,20 +40,20 @@ class Schedule:
         Args:
             epoch: counted from 0.
             layer: its path.
-            place: its position from 0 among the layers that may be pruned, which patterns of digits mean.
+            place: its position from 0 among the layers before the last, which patterns of digits mean.
         """
         fitting = [steps for pattern, steps in self.patterns.items() if matches(pattern, place, layer)]
         return dict(fitting[-1]).get(epoch) if fitting else None
 
-    def check(self, layers: Sequence[str]) -> None:
-        """Refuse patterns that are for none of these layers.
+    def check(self, layers: Mapping[str, int]) -> None:
+        """Refuse patterns that are for none of these layers, given as path -> position.
 
         Raises:
             ValueError: naming the first one, and the layers.
         """
         for pattern in self.patterns:
-            if not any(matches(pattern, place, name) for place, name in enumerate(layers)):
-                listed = ", ".join(f"{place} {name}" for place, name in enumerate(layers))
+            if not any(matches(pattern, place, name) for name, place in layers.items()):
+                listed = ", ".join(f"{place} {name}" for name, place in layers.items())
                 raise ValueError(f"rates: no layer {pattern!r} to prune; there are: {listed}")
 
 

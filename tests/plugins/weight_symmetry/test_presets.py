@@ -26,7 +26,7 @@ BATCHES = 468
 SPLIT = ("arch", "dataset")
 OWN = {"shuffled-mask": PRESETS, "random-mask": PRESETS, "fixed-param": FIXED, "prune": PRUNE}
 CONFIGS = {method.name: method.config for method in methods()}
-EVERY = [(method, name) for method in OWN for name in OWN[method]]
+EVERY = [(method, name) for method in OWN for name in OWN[method] if name != "check"]
 INPUTS = {"mnist": ((1, 28, 28), 10), "cifar10": ((3, 32, 32), 10)}
 
 
@@ -71,6 +71,11 @@ def test_every_network_fits_its_data(arch, dataset):
 def test_budgets_are_called_by_their_size():
     for exponent in (4, 5, 6):
         assert FIXED[f"params-1e{exponent}"]["arch"] == f"mnist-fc:params={10**exponent},depth=3"
+
+
+def test_a_plugin_check_needs_a_network_that_spends_a_budget(wn):
+    answer = wn("run", "fixed-param", "--preset", "check", "--dataset", "tiny", "--epochs", "1", "--threads", "1", "--quiet")
+    assert answer.code == 0, answer.err
 
 
 def test_examples_of_pruning():

@@ -39,7 +39,7 @@ def test_the_schedule_that_the_published_help_describes():
 def test_the_last_pattern_that_fits_decides_alone(pieces, wanted):
     schedule = parse(pieces)
     assert [fired(schedule, layer) for layer in LAYERS] == wanted
-    schedule.check(LAYERS)
+    schedule.check({name: place for place, name in enumerate(LAYERS)})
 
 
 @given(
@@ -103,7 +103,7 @@ def test_schedules_do_not_go_backwards(pieces, message):
 def test_patterns_that_fit_no_layer_are_named():
     for pattern in ("fc2", "3"):
         with pytest.raises(ValueError, match=f"rates: no layer '{pattern}' to prune; there are: 0 conv1, 1 conv2, 2 fc1"):
-            parse([f"{pattern}@1=0.5"]).check(LAYERS)
+            parse([f"{pattern}@1=0.5"]).check({name: place for place, name in enumerate(LAYERS)})
 
 
 def test_no_torch_is_imported():

@@ -133,8 +133,9 @@ def test_a_floor_keeps_a_share_of_every_layer(finished):
     parent.save_weights("final", state)
     for floor, least in (("0", 0), ("0.05", 10)):
         run = finished("--from", parent.name, *COMMON, *words, "--floor", floor)
-        found = counts(run)[-1]
-        assert (found["fc2"], sum(found.values())) == (least, kept(4288, 0.9))
+        before, after = counts(run)
+        assert before == SIZES
+        assert (after["fc2"], sum(after.values())) == (least, kept(4288, 0.9))
 
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
