@@ -51,7 +51,7 @@ WORDS = {
     "from seed 4": [*TRAIN, "--seed", "4"],
     "masked": [*MASKED, "--save-every", "1"],
     "preset": ["run", "masked", "--preset", "thin", *COMMON, "--seed", "4", "--plugin", PLUGIN],
-    "cropped": ["run", "train", "--arch", "fc:hidden=8", "--dataset", "digits", "--epochs", "2", "--lr", "0.02"],
+    "digits": ["run", "train", "--arch", "fc:hidden=8", "--dataset", "digits", "--epochs", "2", "--lr", "0.02"],
 }
 
 
@@ -70,7 +70,7 @@ def test_stacked_runs_are_those_of_the_single_commands(name, epochs, wn, tmp_pat
     assert epochs == [list(got)] * len(Run.open(got[first]).metrics())
     for seed, path in got.items():
         assert path.relative_to(tmp_path / "stacked") == wanted[seed].relative_to(tmp_path / "apart")
-        assert not unlike(wanted[seed], path, 64 if name != "cropped" else 360)
+        assert not unlike(wanted[seed], path, IMAGES if name != "digits" else 360)
         assert Run.open(path).record["environment"]["stacked"] == 3
         assert "stacked" not in Run.open(wanted[seed]).record["environment"]
 
@@ -218,15 +218,16 @@ def test_a_single_run_is_found_by_the_repeats_and_theirs_by_it(wn, tmp_path):
     assert "already finished" in ok(wn(*TRAIN)).err
 
 
-def test_fresh_starts_all_of_them_anew(wn, tmp_path):
-    ok(wn(*TRAIN, "--repeats", 2))
+@pytest.mark.parametrize("how", ["--stack", "--no-stack"])
+def test_fresh_starts_all_of_them_anew(how, wn, tmp_path):
+    ok(wn(*TRAIN, "--repeats", 2, how))
     weights = {seed: Run.open(path).weights() for seed, path in seeds(tmp_path).items()}
-    ok(wn(*TRAIN, "--repeats", 2, "--fresh"))
+    ok(wn(*TRAIN, "--repeats", 2, how, "--fresh"))
     made = {path.name: Run.open(path) for path in tmp_path.glob("runs/*/*seed-*") if path.is_dir()}
     assert sorted(made) == ["old-1-seed-0", "old-1-seed-1", "seed-0", "seed-1"]
     for seed, state in weights.items():
         torch.testing.assert_close(made[f"seed-{seed}"].weights(), state)
-        assert "--fresh" not in made[f"seed-{seed}"].record["argv"]
+        assert made[f"seed-{seed}"].finished
 
 
 @pytest.fixture(scope="module")

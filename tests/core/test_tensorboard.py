@@ -150,3 +150,13 @@ def test_no_method_has_an_option_of_that_name(tmp_path):
     )
     error = load([Path(tmp_path / "board.py")]).plugins["board"].error
     assert "every command has an option 'tensorboard' of its own; rename it" in error
+
+
+@installed
+def test_runs_that_are_trained_together_each_write_their_own(tmp_path):
+    answer = fork([*TRAIN, "--epochs", "2", "--tensorboard", "--repeats", "3", "--stack"], tmp_path)
+    assert answer.code == 0, answer.err
+    assert "failed" not in answer.err
+    for run in sorted(tmp_path.glob("runs/*/seed-*")):
+        assert scalars(run) == expected(run)
+        assert len(list(run.glob("tensorboard/events.*"))) == 1

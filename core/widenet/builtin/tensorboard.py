@@ -23,23 +23,24 @@ class TensorBoard:
     def __init__(self) -> None:
         if find_spec("tensorboard") is None:
             raise UsageError(f"{NAME} needs TensorBoard: pip install 'widenet[tensorboard]'")
-        self.writer: Any = None
+        self.writers: dict[Any, Any] = {}
+        """Of each run that writes, by its folder: a process may carry out several side by side."""
 
     @hookimpl
     def logged(self, run: Any, values: Mapping[str, Any]) -> None:
         """Write the line."""
-        if self.writer is None:
+        if run.path not in self.writers:
             self._open(run)  # the line is among those of the run by now
         else:
-            self._write(values)
-        self.writer.flush()
+            self._write(run, values)
+        self.writers[run.path].flush()
 
     @hookimpl
     def finished(self, run: Any) -> None:
         """Close the file; of a run that was finished before, write all of it."""
-        if self.writer is None:
+        if run.path not in self.writers:
             self._open(run)
-        self.writer.close()
+        self.writers[run.path].close()
 
     def _open(self, run: Any) -> None:
         """Start a file that holds all lines so far, in place of what an earlier, broken-off process left."""
@@ -49,15 +50,15 @@ class TensorBoard:
         for earlier in folder.glob("events.out.tfevents.*"):
             earlier.unlink()
         # So that a TensorBoard that shows the run already forgets what it has read.
-        self.writer = SummaryWriter(folder, purge_step=0)
+        self.writers[run.path] = SummaryWriter(folder, purge_step=0)
         for line in run.metrics():
-            self._write(line)
+            self._write(run, line)
 
-    def _write(self, values: Mapping[str, Any]) -> None:
+    def _write(self, run: Any, values: Mapping[str, Any]) -> None:
         """Write one line's numbers; a line without step and epoch has no place, a value that was not finite no height."""
         step = values.get("step", values.get("epoch"))
         if step is None:
             return
         for tag, value in values.items():
             if isinstance(value, (int, float)) and not isinstance(value, bool) and tag != "step":
-                self.writer.add_scalar(tag, value, step)
+                self.writers[run.path].add_scalar(tag, value, step)

@@ -1,15 +1,13 @@
 """What the server that worker processes are forked from loads once for all of them, by importing this module.
 
-Signals to all processes at once are for the command: it tells the workers, and the server must live until they have ended.
+Loading takes its time. The server is started deaf to a Ctrl-C meanwhile, which a terminal sends to it as well; the processes
+that it forks hear again.
 """
 
 import importlib
 import signal
 
-MODULES = ("torch", "widenet.train", "widenet.execute", "widenet.cli.main")
-
-_before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the server sets its own
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-for _name in MODULES:
+for _name in ("torch", "widenet.train", "widenet.execute", "widenet.cli.main"):
     importlib.import_module(_name)
-signal.signal(signal.SIGINT, _before)
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 from widenet.cli.stopping import said
 from widenet.cli.terminal import print_json, print_rows
 from widenet.cli.words import with_seed, without
-from widenet.components import Train
+from widenet.components import Settings, Train
 from widenet.errors import UsageError, WnError
 from widenet.plan import Plan
 from widenet.runs import Reporter, Run, ranks
@@ -62,10 +63,11 @@ def stacks(plan: Plan) -> bool:
 
 
 def stacked(every: Sequence[Plan], fresh: bool, quiet: bool) -> list[Run | WnError]:
-    """All in this process; the first tells how it goes."""
+    """All in this process, of one thread unless the command says otherwise; the first tells how it goes."""
     from widenet.cli.progress import reporter
     from widenet.execute import side_by_side
 
+    every = [attrs.evolve(plan, settings=_one_thread(plan.settings)) for plan in every]
     left = [number for number, plan in enumerate(every) if fresh or not _done(plan)]
     reporters = [Reporter() for _ in every]
     with reporter(quiet) as ears:
@@ -85,6 +87,11 @@ def _done(plan: Plan) -> bool:
     with contextlib.suppress(WnError):
         return Run.open(plan.path).finished
     return False
+
+
+def _one_thread(settings: Settings) -> Settings:
+    """For steps so small, threads that wait for each other cost more than they save."""
+    return settings if settings.threads else attrs.evolve(settings, threads=1)
 
 
 def apart(every: Sequence[Plan], fresh: bool, quiet: bool) -> list[Run | WnError]:

@@ -131,11 +131,12 @@ def _repeat(plan: Plan, analyses: Sequence[tuple[Component, Any]], flags: Mappin
 
     ended = repeat.carry_out_all(plan, flags["repeats"], flags["stack"], flags["fresh"], flags["quiet"])
 
-    def rows(path: Path) -> dict[str, Any]:
-        made = ((a, analyse(plan.registry, a, config, [path], plan.settings, Reporter())) for a, config in analyses)
-        return {analysis.name: table for analysis, (_, table) in made}
-
-    tables = {run.path: rows(run.path) for _, run in ended if isinstance(run, Run)}
+    tables: dict[Path, dict[str, Any]] = {run.path: {} for _, run in ended if isinstance(run, Run)}
+    for path in tables:
+        for analysis, config in analyses:
+            kept, tables[path][analysis.name] = analyse(plan.registry, analysis, config, [path], plan.settings, Reporter())
+            if not flags["json"]:
+                click.echo(f"{analysis.name}: {kept}")
     return repeat.tell(ended, flags["json"], tables)
 
 

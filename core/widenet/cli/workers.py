@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Sequence
 from multiprocessing.connection import wait
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,6 @@ from widenet.errors import UsageError, WnError
 STOP, INTERRUPT = signal.SIGUSR1, signal.SIGUSR2
 """What tells a process to stop, and what that there was a Ctrl-C. A terminal sends that one to all processes itself, so they
 ignore it; these two end even a process that has not yet begun."""
-HANDLERS: dict[int, Any] = {
-    signal.SIGINT: signal.SIG_IGN,
-    INTERRUPT: signal.default_int_handler,
-    signal.SIGTERM: signal.SIG_DFL,
-}
 LOADED = ["widenet.cli.loaded"]
 """What the server imports once for all."""
 
@@ -36,7 +32,7 @@ def commands(every: Sequence[Sequence[str]], jobs: int) -> Generator[tuple[int, 
     told to stop (after Ctrl-C, interrupted), which they note in their runs.
     """
     context: Any = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(LOADED)
+    _start_server(context)
     left = deque(enumerate(every))
     made: list[Any] = []
     running: dict[Any, tuple[int, Any]] = {}
@@ -66,10 +62,24 @@ def commands(every: Sequence[Sequence[str]], jobs: int) -> Generator[tuple[int, 
                 process.join()
 
 
+def _start_server(context: Any) -> None:
+    """Start the server, deaf to Ctrl-C until it has loaded what it should."""
+    context.set_forkserver_preload(LOADED)
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _work(words: list[str], cwd: str, said: str) -> None:
     """Run ``wn`` with these words; what it prints goes to the file ``said``."""
-    for number, handler in HANDLERS.items():
-        signal.signal(number, handler)
+    if not Path(said).parent.exists():
+        return  # the command was left before this process began
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(INTERRUPT, signal.default_int_handler)
     threading.Thread(target=_follow_parent, daemon=True).start()
     os.chdir(cwd)
     for stream in (1, 2):

@@ -45,7 +45,7 @@ def save(
         "optimiser": optimiser.state_dict(),
         "best": dict(best or {}),
         "lines": run.lines(),
-        "random": _random_state(),
+        "random": random_state(),
     }
     newest = _newest(run)
     if fit > 0 and epoch == 1 and newest.exists():
@@ -81,7 +81,7 @@ def restore(run: Run, content: dict[str, Any], net: nn.Module, optimiser: torch.
     try:
         net.load_state_dict(content["net"])
         optimiser.load_state_dict(content["optimiser"])
-        _set_random_state(content["random"])
+        set_random_state(content["random"])
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise WnError(f"{_newest(run)} does not fit this network ({reason}); use --fresh") from error
@@ -103,7 +103,7 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _random_state() -> dict[str, Any]:
+def random_state() -> dict[str, Any]:
     """Where the global streams stand: every epoch is seeded anew, but a method may draw from them after the last."""
     numpy: Any = np.random.get_state()  # noqa: NPY002 - the global stream is meant
     kind, words, *rest = numpy
@@ -114,7 +114,8 @@ def _random_state() -> dict[str, Any]:
     return state
 
 
-def _set_random_state(state: dict[str, Any]) -> None:
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put the global streams where :func:`random_state` found them."""
     torch.set_rng_state(state["torch"])
     random.setstate(state["python"])
     kind, words, *rest = state["numpy"]

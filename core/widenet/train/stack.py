@@ -27,6 +27,8 @@ from widenet.train.steps import GLANCE, Steps
 Outcome = dict[str, float] | WnError
 SMALL = 20e6
 """Floating-point operations of a step up to which its overhead outweighs them on a CPU (``benchmarks/stack.py``)."""
+FEW = 300_000
+"""Parameters of a network up to which a CPU's caches still hold what a step moves of all."""
 SMALL_ON_GPU = 5e9
 STEP = "step"
 """What in the state of a parameter is no tensor like it: how often Adam has moved it, which is the same in every run."""
@@ -37,7 +39,8 @@ def pays(net: nn.Module, shape: Sequence[int], batch_size: int, device: torch.de
 
     Not with convolutions on a CPU: stacked they become grouped ones, which are slower.
     """
-    if device.type == "cpu" and any(isinstance(module, _ConvNd) for module in net.modules()):
+    convolutions = any(isinstance(module, _ConvNd) for module in net.modules())
+    if device.type == "cpu" and (convolutions or sum(parameter.numel() for parameter in net.parameters()) > FEW):
         return False
     training = net.training
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -34,11 +34,11 @@ def arrive(steps: Steps, number: int) -> dict[str, float] | None:
     """
     if _hub is None:
         return None
-    streams = checkpoint._random_state()
+    streams = checkpoint.random_state()
     try:
         found: dict[str, float] | None = _hub.switch((steps, number))
     finally:
-        checkpoint._set_random_state(streams)
+        checkpoint.set_random_state(streams)
     return found
 
 

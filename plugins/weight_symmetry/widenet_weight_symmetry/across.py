@@ -103,7 +103,11 @@ def _specs(entries: Sequence[Mapping[str, Any]]) -> list[str]:
             values.setdefault((entry["name"], key), set()).add(str(value))
     specs = []
     for entry in entries:
-        differing = [f"{key}={value}" for key, value in entry["options"].items() if len(values[entry["name"], key]) > 1]
+        differing = [
+            f"{key}={value}"
+            for key, value in entry["options"].items()
+            if len(values[entry["name"], key]) > 1 and value is not None
+        ]
         specs.append(":".join(filter(None, [entry["name"].rpartition("/")[2], ",".join(differing)])))
     return specs
 

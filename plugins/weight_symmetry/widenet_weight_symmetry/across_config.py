@@ -39,7 +39,7 @@ class Across:
     """Options of ``wn analyze symmetry-across``."""
 
     x: str = opt("mask/sparsity", "Column along the figure's axis.")
-    y: str = opt("mask/permutation_log10", "Column up the figure's axis.")
+    y: str = opt("log10_permutations", "Column up the figure's axis.")
     by: str = opt("mask_type", "Column that colours; where a run has nothing there, its method stands for it.")
     log: Literal["none", "x", "y", "both"] = opt("none", "Axes on a logarithmic scale.")
     wide: bool = opt(False, "Every number in the table, not only the chief ones and those of the figure.")

@@ -12,10 +12,10 @@ from torch import nn
 from widenet.errors import Stopped, UsageError, WnError
 from widenet.store import read_arrays
 from widenet_weight_symmetry.analysis_config import Symmetry
+from widenet_weight_symmetry.chain import chain
 from widenet_weight_symmetry.exact import automorphisms
 from widenet_weight_symmetry.follow import follow
 from widenet_weight_symmetry.propagate import propagate_masks
-from widenet_weight_symmetry.spaces import chain
 from widenet_weight_symmetry.structure import Space, Structure
 from widenet_weight_symmetry.symmetry import SUMS, count_spaces, decimal_text, digits
 
@@ -34,6 +34,8 @@ def symmetry(run: Any, net: nn.Module, data: Any, config: Symmetry) -> Iterator[
         UsageError: the network cannot be followed, masks do not fit, or igraph is missing for ``exact``.
     """
     structure = _of_file(config.masks) if config.masks else _of_run(run, net)
+    if config.masks:
+        run.say(f"layers are taken in this order: {', '.join(structure.layers)}")
     dense = count_spaces(structure.masked({}))
     yield from _rows(run, structure, dense, config, {"propagated": False} if config.propagate else {})
     if config.propagate:
@@ -90,7 +92,10 @@ def _rows(run: Any, structure: Structure, dense: Mapping[str, Any], config: Symm
     if config.exact:
         found = automorphisms(structure, config.limit)
         row["log10_exact"] = found.log10
-        note = "; ".join(filter(None, [note, "" if found.complete else f"exact: at least, not done in {config.limit:g} s"]))
+        fixed = sum(bool(space.fixed) for space in structure.spaces)
+        least = [] if found.complete else [f"exact: at least, not done in {config.limit:g} s"]
+        least += [f"exact: at least, {fixed} sets of units are fixed"] if fixed else []
+        note = "; ".join(filter(None, [note, *least]))
     yield {"layer": TOTAL, **first, **row, "note": note}
 
 

@@ -65,8 +65,18 @@ class Typed(Masked):
         super().__attrs_post_init__()
         if self.fan_in is not None and not self.mask_type.startswith("per-neuron"):
             raise ValueError(f"fan_in means nothing for mask_type {self.mask_type}, only for per-neuron types")
+        if self.mask_type == "n-m" and not self._whole():
+            raise ValueError(
+                f"mask_type n-m keeps a whole number of every {self.group} inputs: give a sparsity of 1/{self.group}, 2/{self.group}, "
+                "... below 1, or another group"
+            )
         if self.group != 4 and self.mask_type != "n-m":
             raise ValueError(f"group means nothing for mask_type {self.mask_type}, only for n-m")
+
+    def _whole(self) -> bool:
+        """Whether masks of type n-m can have the sparsity."""
+        removed = getattr(self, "sparsity", 0.5 / self.group) * self.group
+        return abs(removed - round(removed)) < 1e-6
 
 
 @attrs.frozen(kw_only=True)
@@ -113,7 +123,8 @@ class Prune(Study):
         None, "Epochs before one-shot pruning; none takes half of them, or 0 with --from.", validator=optional(ge(0))
     )
     rates: tuple[str, ...] = opt(
-        (), "Iterative pruning: EPOCHS=SPARSITY reached after so many epochs, as 2=0.3,5=0.6; for some layers as fc1@2=0.3."
+        (),
+        "Iterative pruning: EPOCHS=SPARSITY, reached after so many epochs, as 2=0.3,5=0.6; fc1@2=0.3 is for some layers.",
     )
     scope: Literal["layer", "global"] = opt("layer", "Weights that compete: those of a layer, or all.")
     floor: float = opt(0.0, "Fraction that each layer keeps at least (scope global).", validator=and_(ge(0), le(1)))
@@ -131,7 +142,7 @@ class Prune(Study):
             raise ValueError("rates say how much to prune; leave sparsity out")
         if self.floor and self.scope != "global":
             raise ValueError("floor needs scope global, where layers compete")
-        schedule = parse(self.rates or [f"{self.prune_after or 0}={self.sparsity}"])
+        schedule = parse(self.rates or [f"{self.prune_after or 0}={self.sparsity}"], self.of)
         if self.floor > (kept := round(1 - schedule.sparsest(self.of), 12)):
             raise ValueError(f"floor {self.floor} is above the fraction {kept:g} that is to be left in the end; lower it")
         if self.compat == "original" and (self.scope, self.of) != ("layer", "all"):

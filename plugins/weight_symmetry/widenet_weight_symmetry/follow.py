@@ -84,9 +84,14 @@ class Watch(TorchFunctionMode):
         self.layers: dict[str, Layer] = {}
         self.ties = Ties()
         self.inside = False
-        own = {id(value) for module in self.names for value in (*module.parameters(), *module.buffers())}
+        self.owners = {
+            id(value): name for module, name in self.names.items() for value in (*module.parameters(), *module.buffers())
+        }
+        self.misused = set[str]()
         self.shared: dict[int, np.ndarray | None] = {
-            id(value): None for value in (*net.parameters(), *net.buffers()) if id(value) not in own and value.numel() > 1
+            id(value): None
+            for value in (*net.parameters(), *net.buffers())
+            if id(value) not in self.owners and value.numel() > 1
         }
         self.units: Any = WeakTensorKeyDictionary()
         self.units[inputs] = Units((np.full(inputs.shape[1], OUTSIDE),), 1)
@@ -141,6 +146,8 @@ class Watch(TorchFunctionMode):
             self._share(tensors_in((args, kwargs)), before[id(given[0])].arrays[0])
         probed = _probed(func, args, kwargs, before) if given else []
         out = func(*args, **kwargs)
+        if not self.inside and tensors_in(out):
+            self.misused |= {self.owners[id(tensor)] for tensor in tensors_in((args, kwargs)) if id(tensor) in self.owners}
         for place, result in enumerate(tensors_in(out) if given else []):
             found = probed[place] if place < len(probed) else None
             self._note(result, found or self._elementwise(result, given, before), given, before, func.__name__)
@@ -191,6 +198,8 @@ class Watch(TorchFunctionMode):
                 layer = self._read(module, (np.full(original(module).shape[1] * getattr(module, "groups", 1), OUTSIDE),))
                 self.ties.fix([layer.numbers], "not called in the forward pass")
         self._fix_shared()
+        for name in self.misused:
+            self.ties.fix([self.layers[name].numbers, *self.layers[name].reads], f"parameters of {name} are used outside of it")
         read = np.zeros(self.ties.size, bool)
         read[np.concatenate([out, *(array for layer in self.layers.values() for array in layer.reads)])] = True
         unread = np.concatenate([empty, *(layer.numbers[~read[layer.numbers]] for layer in self.layers.values())])

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from widenet_weight_symmetry.chain import chain
 from widenet_weight_symmetry.liveness import arriving, made_by, opened, reading, using
-from widenet_weight_symmetry.spaces import chain
 from widenet_weight_symmetry.structure import Layer, Structure
 
 Masks = TypeVar("Masks", bound=Mapping[str, Any])

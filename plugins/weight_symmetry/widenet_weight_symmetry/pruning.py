@@ -14,7 +14,7 @@ from widenet.train import fit
 from widenet_weight_symmetry.config import Prune
 from widenet_weight_symmetry.counting import Counter
 from widenet_weight_symmetry.layers import maskable, positions
-from widenet_weight_symmetry.prune import magnitude, original, together
+from widenet_weight_symmetry.magnitude import as_published, magnitude, together
 from widenet_weight_symmetry.rates import Schedule, parse
 from widenet_weight_symmetry.tracking import Tracker
 
@@ -45,7 +45,7 @@ def pruned(run: Any, net: nn.Module, data: Any, config: Prune) -> dict[str, Any]
 def planned(config: Prune, started: bool) -> Schedule:
     """When how much is removed; ``started`` says whether the network comes from a run."""
     if config.rates:
-        return parse(config.rates)
+        return parse(config.rates, config.of)
     after = config.prune_after
     if after is None:
         after = 0 if started else config.epochs // 2
@@ -112,5 +112,5 @@ class Pruner:
         if self.config.scope == "global":
             return together(weights, masks, rate, self.config.of, floor=self.config.floor)
         if self.config.compat == "original":
-            return {name: original(weight, rate, masks[name]) for name, weight in weights.items()}
+            return {name: as_published(weight, rate, masks[name]) for name, weight in weights.items()}
         return {name: magnitude(weight, rate, masks[name], self.config.of) for name, weight in weights.items()}

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import attrs
 
+EVERY = "*"
 Step = tuple[int, float]
 """Epochs trained before, and the sparsity from then on."""
 
@@ -42,8 +43,12 @@ class Schedule:
             layer: its path.
             place: its position from 0 among the layers before the last, which patterns of digits mean.
         """
-        fitting = [steps for pattern, steps in self.patterns.items() if matches(pattern, place, layer)]
-        return dict(fitting[-1]).get(epoch) if fitting else None
+        pattern = self.pattern(layer, place)
+        return None if pattern is None else dict(self.patterns[pattern]).get(epoch)
+
+    def pattern(self, layer: str, place: int | None) -> str | None:
+        """The pattern that counts for a layer: the last that fits."""
+        return next((pattern for pattern in reversed(self.patterns) if matches(pattern, place, layer)), None)
 
     def check(self, layers: Mapping[str, int]) -> None:
         """Refuse patterns that are for none of these layers, given as path -> position.
@@ -55,22 +60,29 @@ class Schedule:
             if not any(matches(pattern, place, name) for name, place in layers.items()):
                 listed = ", ".join(f"{place} {name}" for name, place in layers.items())
                 raise ValueError(f"rates: no layer {pattern!r} to prune; there are: {listed}")
+            if pattern not in {self.pattern(name, place) for name, place in layers.items()}:
+                raise ValueError(f"rates: later patterns are for all layers that {pattern!r} is for; leave it out")
 
 
-def parse(pieces: Sequence[str]) -> Schedule:
+def parse(pieces: Sequence[str], of: str = "all") -> Schedule:
     """The schedule of pieces ``[PATTERN@]EPOCHS=SPARSITY``; a pattern fits paths as file names, digits are a position.
+
+    Pieces without a pattern are for layers that no pattern fits, wherever they stand. With ``of`` as ``survivors``, sparsities
+    are fractions of what is left and may fall.
 
     Raises:
         ValueError: a piece of another form, a sparsity outside [0, 1), or epochs or sparsities that go backwards within a
             pattern.
     """
-    patterns: dict[str, tuple[Step, ...]] = {}
+    patterns: dict[str, tuple[Step, ...]] = {EVERY: ()}
     for piece in pieces:
         pattern, step = _parsed(piece)
         patterns[pattern] = (*patterns.get(pattern, ()), step)
+    if not patterns[EVERY]:
+        del patterns[EVERY]
     for pattern, steps in patterns.items():
         for (epochs, sparsity), (later, higher) in pairwise(steps):
-            if later <= epochs or higher < sparsity:
+            if later <= epochs or (higher < sparsity and of == "all"):
                 raise ValueError(
                     f"rates go backwards for {pattern!r}: {later}={higher} comes after {epochs}={sparsity}; epochs must rise, "
                     "and sparsities must not fall"
@@ -95,4 +107,4 @@ def _parsed(piece: str) -> tuple[str, Step]:
         raise ValueError(f"rates: {piece!r} is no EPOCHS=SPARSITY, such as 2=0.3 or fc1@5=0.6")
     if step[0] < 0 or not 0 <= step[1] < 1:
         raise ValueError(f"rates: {piece!r} needs epochs from 0 and a sparsity from 0, below 1")
-    return pattern or "*", step
+    return pattern or EVERY, step

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from widenet.errors import UsageError
-from widenet.masks import Fixed, attach
+from widenet.masks import Fixed, attach, modules
 from widenet.train import fit
 from widenet_weight_symmetry.config import FixedParam, Masked, RandomMask, ShuffledMask, Typed
 from widenet_weight_symmetry.counting import Counter
@@ -69,7 +69,11 @@ def study(run: Any, net: nn.Module, data: Any, config: Masked, masks: Mapping[st
         counted |= counter.logged("propagated_mask", masks)
     for name in counter.dead(masks):
         run.say(f"no unit of {name} is alive, so nothing of the input passes it: lower --sparsity or widen the layer")
-    attach(net, lambda name, _: Fixed(masks[name]) if name in masks else None)
+    given = modules(net)  # masks that came with the network: those of other layers let everything pass
+    whole = {name: Fixed(torch.ones_like(module.mask)) for name, module in given.items() if name not in masks}
+    attach(net, lambda name, _: Fixed(masks[name]) if name in masks else whole.get(name), biases=True)
+    if run.record["parents"] and config.init != "none":
+        run.say(f"weights of masked layers are drawn anew; --init none keeps those of {run.record['parents'][0]}")
     if config.init != "none":
         for name, weight in maskable(net, config.masked_layers).items():
             sparse_init_(weight, masks[name], config.init, run.generator("init", name))

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from widenet.kernels.classes import classes
+from widenet_weight_symmetry.chain import chain
 from widenet_weight_symmetry.liveness import Liveness, liveness
-from widenet_weight_symmetry.spaces import chain
 from widenet_weight_symmetry.structure import Layer, Space, Structure, incoming, outgoing
 
 if TYPE_CHECKING:
-    from widenet_weight_symmetry.spaces import Masks
+    from widenet_weight_symmetry.chain import Masks
 
 Row = dict[str, Any]
 SUMS = ("total_neurons", "unique_neurons", "zeroed_neurons", "dead_outgoing")
@@ -32,7 +32,7 @@ def count(layers: Masks) -> dict[str, Any]:
 
     Args:
         layers: name -> bool mask in torch's layout (units, inputs, ...), NumPy or torch, in the order of the network; None
-            where nothing is known. See :func:`widenet_weight_symmetry.spaces.chain`. The units of the last layer count as well.
+            where nothing is known. See :func:`widenet_weight_symmetry.chain.chain`. The units of the last layer count as well.
 
     Returns:
         ``{"layers": {name: row}, "total": row}``. A row has ``total_neurons``; ``unique_neurons``, the number of classes;

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _NormBase
 
 from widenet.masks import Fixed, layers
 from widenet_weight_symmetry.structure import Space, Structure
@@ -47,8 +48,8 @@ def _outputs(net: nn.Module, inputs: Tensor) -> list[Tensor]:
 def _generic(net: nn.Module) -> dict[str, Tensor]:
     """Values under which nothing is hidden by masks or by weights that happen to be zero, for parameters and buffers.
 
-    Weights of layers are random and their masks all ones. Parameters that are no layer's are constant, as they may move along
-    with units, and not zero.
+    Weights of layers are random and their masks all ones. Parameters that are no layer's, and what norms keep, are 1: they may
+    move along with units. Other buffers stay as they are.
     """
     generator = torch.Generator().manual_seed(0)
     own, free = set[int](), set[int]()
@@ -57,14 +58,16 @@ def _generic(net: nn.Module) -> dict[str, Tensor]:
         own |= {id(value) for value in inside}
         if all(isinstance(step, Fixed) for steps in getattr(module, "parametrizations", {}).values() for step in steps):
             free |= {id(value) for value in inside}  # other masks are chosen by the weights, and would be anew
+    norms = {id(value) for module in net.modules() if isinstance(module, _NormBase) for value in module.buffers()}
+    movable = norms | {id(value) for value in net.parameters()} - own
     found = {}
     for name, value in [*net.named_parameters(), *net.named_buffers()]:
         if id(value) in free and value.dtype == torch.bool:
             found[name] = torch.ones_like(value)
         elif id(value) in free and value.ndim > 1 and value.numel():
             found[name] = torch.randn(value.shape, generator=generator).mul_((2 / value[0].numel()) ** 0.5).to(value)
-        elif id(value) not in own and value.is_floating_point() and value.numel():
-            found[name] = torch.full_like(value, float(value.square().mean().sqrt()) or 1.0)
+        elif id(value) in movable and value.is_floating_point():
+            found[name] = torch.ones_like(value)
     return found
 
 

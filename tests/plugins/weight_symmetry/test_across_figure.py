@@ -21,7 +21,7 @@ def drawn(path):
 def test_a_figure_named_after_its_axes(tmp_path):
     runs = sweep(tmp_path)
     across(runs)
-    name = "mask-permutation_log10-over-mask-sparsity"
+    name = "log10_permutations-over-mask-sparsity"
     assert drawn(runs[0].out) == [f"{name}.png", f"{name}.svg"]
     assert runs[0].reporter.heard[0] == f"figure: {runs[0].out / name}.png"
     ElementTree.parse(runs[0].out / f"{name}.svg")
@@ -85,7 +85,7 @@ def test_every_number_has_a_name_on_the_axis():
 
 def test_a_full_disk(tmp_path):
     runs = sweep(tmp_path)
-    (runs[0].out / "mask-permutation_log10-over-mask-sparsity.svg.part").symlink_to("/dev/full")
+    (runs[0].out / "log10_permutations-over-mask-sparsity.svg.part").symlink_to("/dev/full")
     with pytest.raises(WnError, match="no space left"):
         across(runs)
     assert not list(runs[0].out.glob("*.part"))

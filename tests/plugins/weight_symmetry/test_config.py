@@ -160,3 +160,10 @@ def test_options_import_no_torch():
     code = "import sys, widenet_weight_symmetry.config; print(*({'torch', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(("sparsity", "group"), [(0.9, 4), (0.6, 4), (0.5, 3)])
+def test_n_m_masks_have_few_sparsities(sparsity, group):
+    with pytest.raises(ValueError, match=f"keeps a whole number of every {group} inputs: give a sparsity of 1/{group}"):
+        ShuffledMask(mask_type="n-m", sparsity=sparsity, group=group)
+    assert ShuffledMask(mask_type="n-m", sparsity=0.75, group=4).sparsity == 0.75

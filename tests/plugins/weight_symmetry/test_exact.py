@@ -15,7 +15,7 @@ from test_symmetry import bits, chains
 
 from widenet import UsageError, WnError
 from widenet_weight_symmetry import bliss, exact
-from widenet_weight_symmetry.spaces import chain
+from widenet_weight_symmetry.chain import chain
 from widenet_weight_symmetry.structure import FIRST, Layer, Space, Structure
 from widenet_weight_symmetry.symmetry import count, count_spaces
 

@@ -304,3 +304,32 @@ def test_a_failing_forward_pass_is_one_line():
     with pytest.raises(UsageError, match=r"the network cannot be run on inputs of shape \(3,\) \(RuntimeError: "):
         follow(net, (3,))
     assert not net.fc._forward_hooks
+
+
+def test_a_weight_that_is_used_outside_of_its_layer_fixes_its_units():
+    net, shape = toy(
+        lambda net, x: net.fc(net.a(x).relu()) + F.linear(x, net.a.weight)[:, :2],
+        (3,),
+        a=nn.Linear(3, 6),
+        fc=nn.Linear(6, 2),
+    )
+    assert "outside of it" in spaces(net, shape)["a"].fixed
+
+
+def test_a_buffer_that_tells_units_apart_fixes_them():
+    net, shape = toy(lambda net, x: net.fc(net.a(x) * net.scale), (3,), a=nn.Linear(3, 6), fc=nn.Linear(6, 2))
+    net.register_buffer("scale", torch.arange(6.0) + 1)
+    assert spaces(net, shape)["a"].fixed
+    net.scale = nn.Parameter(net._buffers.pop("scale"))  # one that is trained moves along with its unit
+    assert not spaces(net, shape)["a"].fixed
+
+
+def test_a_scale_that_is_nearly_nothing_hides_nothing():
+    net, shape = toy(
+        lambda net, x: x[:, :2] + net.scale * net.fc((net.a(x) * torch.arange(6)).relu()),
+        (3,),
+        a=nn.Linear(3, 6),
+        fc=nn.Linear(6, 2),
+    )
+    net.scale = nn.Parameter(torch.full((2,), 1e-7))
+    assert spaces(net, shape)["a"].fixed

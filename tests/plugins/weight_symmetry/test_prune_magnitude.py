@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from widenet_weight_symmetry.magnitude import as_published, magnitude, together
 from widenet_weight_symmetry.masks import kept
-from widenet_weight_symmetry.prune import magnitude, original, together
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "weight_symmetry"
 RECORDED = json.loads((GOLDEN / "prune.json").read_text())
@@ -31,22 +31,22 @@ def arrays():
 def test_the_published_rule_as_recorded(arrays, rate):
     about, asked = RECORDED[rate], float(rate)
     for layer, weight in (("A", arrays["W"]), ("B", arrays["V"])):
-        mask = original(weight, asked)
+        mask = as_published(weight, asked)
         assert torch.equal(mask, arrays[f"uniform/{rate}/{layer}"].bool())
         assert mask.sum() == about[f"{layer}_kept"]
         assert mask.dtype == torch.bool
     existing = arrays["existing_mask"].bool()
-    mask = original(arrays["W"], asked, existing)
+    mask = as_published(arrays["W"], asked, existing)
     assert torch.equal(mask, arrays[f"existing/{rate}/A"].bool())
     assert (existing.sum(), mask.sum()) == (about["existing_kept_before"], about["existing_kept_after"])
 
 
 def test_the_published_rule_by_other_saliencies_and_comparisons(arrays):
-    mask = original(arrays["W"], 0.5, saliency=lambda weight: weight)
+    mask = as_published(arrays["W"], 0.5, saliency=lambda weight: weight)
     assert torch.equal(mask, arrays["signed_saliency/A"].bool())
     assert mask.sum() == RECORDED["signed_saliency_0.5"]["A_kept"]
-    assert original(arrays["W"], 0.5, compare=torch.le).sum() == RECORDED["compare_less_equal_0.5"]
-    assert original(arrays["V"], 0.5).sum() == RECORDED["mapping_B_only"]["B"]
+    assert as_published(arrays["W"], 0.5, compare=torch.le).sum() == RECORDED["compare_less_equal_0.5"]
+    assert as_published(arrays["V"], 0.5).sum() == RECORDED["mapping_B_only"]["B"]
 
 
 def reference(weights, masks, count):
@@ -161,7 +161,7 @@ def test_rejects_sparsities(value):
     with pytest.raises(ValueError, match="sparsity must be from 0 to 1"):
         magnitude(torch.ones(3, 2), value)
     with pytest.raises(ValueError, match="rate must be from 0 to 1"):
-        original(torch.ones(3, 2), value)
+        as_published(torch.ones(3, 2), value)
     with pytest.raises(ValueError, match="floor must be from 0 to 1"):
         together({"a": torch.ones(3, 2)}, None, 0.5, floor=value)
 
@@ -169,7 +169,7 @@ def test_rejects_sparsities(value):
 def test_rejects_other_words_and_shapes():
     with pytest.raises(ValueError, match="of must be 'all' or 'survivors', not 'rest'"):
         magnitude(torch.ones(3, 2), 0.5, of="rest")
-    for prune in (magnitude, original):
+    for prune in (magnitude, as_published):
         with pytest.raises(ValueError, match=r"the mask has shape \(2, 3\), its weight \(3, 2\)"):
             prune(torch.ones(3, 2), 0.5, torch.ones(2, 3, dtype=torch.bool))
     with pytest.raises(ValueError, match=r"the mask fc1 has shape \(2,\)"):

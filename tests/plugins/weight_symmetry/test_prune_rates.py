@@ -29,7 +29,7 @@ def test_the_schedule_that_the_published_help_describes():
     [
         (["fc1@5=0.6"], [{}, {}, {5: 0.6}]),
         (["2=0.3", "fc1@5=0.6"], [{2: 0.3}, {2: 0.3}, {5: 0.6}]),
-        (["fc1@5=0.6", "2=0.3"], [{2: 0.3}] * 3),
+        (["fc1@5=0.6", "2=0.3"], [{2: 0.3}, {2: 0.3}, {5: 0.6}]),
         (["conv*@0=0.1", "conv2@1=0.2", "conv*@3=0.4"], [{0: 0.1, 3: 0.4}, {1: 0.2}, {}]),
         (["0@2=0.3", "2@1=0.5"], [{2: 0.3}, {}, {1: 0.5}]),
         (["2=0", "3=0", "4=0.999"], [{2: 0, 3: 0, 4: 0.999}] * 3),
@@ -110,3 +110,15 @@ def test_no_torch_is_imported():
     code = "import sys; import widenet_weight_symmetry.rates; print(*({'torch', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_a_pattern_that_later_ones_replace_is_refused():
+    with pytest.raises(ValueError, match="later patterns are for all layers that 'fc1' is for"):
+        parse(["fc1@1=0.5", "fc*@2=0.6"]).check({name: place for place, name in enumerate(LAYERS)})
+
+
+def test_fractions_of_survivors_may_fall():
+    schedule = parse(["0=0.9", "1=0.5"], "survivors")
+    assert schedule.sparsest("survivors") == pytest.approx(0.95)
+    with pytest.raises(ValueError, match="rates go backwards"):
+        parse(["1=0.9", "1=0.5"], "survivors")

@@ -12,9 +12,6 @@ from torch import Tensor
 
 from widenet.kernels.select import topk_together
 from widenet_weight_symmetry.masks import kept
-from widenet_weight_symmetry.rates import Schedule, parse
-
-__all__ = ["Schedule", "magnitude", "original", "parse", "together"]
 
 
 @torch.no_grad()
@@ -80,7 +77,7 @@ def together(
 
 
 @torch.no_grad()
-def original(
+def as_published(
     weight: Tensor,
     rate: float,
     mask: Tensor | None = None,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from widenet_weight_symmetry.spaces import chain
+from widenet_weight_symmetry.chain import chain
 from widenet_weight_symmetry.structure import OUTSIDE, Layer, incoming, outgoing
 
 
