@@ -12,7 +12,7 @@ from widenet.components import Comparison, Component, Settings
 from widenet.errors import UsageError, WnError
 from widenet.execute import outcome
 from widenet.files import read_json, whole, write_json
-from widenet.options import changed, digest, effective
+from widenet.options import canonical, changed, digest, effective
 from widenet.plan import files_of, now, versions
 from widenet.plugins import Registry
 from widenet.runs import Reporter, Run, flat, writing
@@ -66,7 +66,7 @@ def analyse(
     out = paths[0] / "analyses" / f"{analysis.name}-{digest(identity)}"
     stands = [_stand(run) | _files(config) for run in studied]
     of = stands if several else stands[0]
-    if not fresh and (rows := _done(out, of)) is not None:
+    if not fresh and (rows := _done(out, of, effective(config))) is not None:
         return out, rows
     nets, data, device = _open(registry, studied, settings)
     net = nets if several else nets[0]
@@ -91,11 +91,12 @@ def _files(config: Any) -> Row:
     return {"files": found} if found else {}
 
 
-def _done(out: Path, of: Any) -> list[Row] | None:
-    """The rows computed earlier for these versions of the runs, or None."""
+def _done(out: Path, of: Any, chosen: Row) -> list[Row] | None:
+    """The rows computed earlier for these versions of the runs by these very options (defaults may have moved), or None."""
     try:
         done = read_json(out / "run.json")
-        return read_json(out / "result.json") if done["status"] == "finished" and done["of"] == of else None
+        same = done["status"] == "finished" and done["of"] == of and canonical(done["options"]) == canonical(chosen)
+        return read_json(out / "result.json") if same else None
     except (WnError, KeyError, TypeError):
         return None  # none yet, or damaged: computed anew
 

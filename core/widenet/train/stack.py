@@ -25,7 +25,7 @@ from widenet.train.evaluate import hits
 from widenet.train.steps import GLANCE, Steps
 
 Outcome = dict[str, float] | WnError
-SMALL = 20e6
+SMALL = 40e6
 """Floating-point operations of a step up to which its overhead outweighs them on a CPU (``benchmarks/stack.py``)."""
 FEW = 300_000
 """Parameters of a network up to which a CPU's caches still hold what a step moves of all."""

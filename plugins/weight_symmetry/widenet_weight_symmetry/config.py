@@ -67,8 +67,8 @@ class Typed(Masked):
             raise ValueError(f"fan_in means nothing for mask_type {self.mask_type}, only for per-neuron types")
         if self.mask_type == "n-m" and not self._whole():
             raise ValueError(
-                f"mask_type n-m keeps a whole number of every {self.group} inputs: give a sparsity of 1/{self.group}, 2/{self.group}, "
-                "... below 1, or another group"
+                f"mask_type n-m keeps a whole number of every {self.group} inputs: give a sparsity of 1/{self.group}, "
+                f"2/{self.group}, ... below 1, or another group"
             )
         if self.group != 4 and self.mask_type != "n-m":
             raise ValueError(f"group means nothing for mask_type {self.mask_type}, only for n-m")
