@@ -39,10 +39,10 @@ def carry_out_all(plan: Plan, repeats: int, stack: bool | None, fresh: bool, qui
     if ranks.count() > 1:
         raise UsageError("--repeats makes processes of its own; leave torchrun out")
     every = plans(plan, repeats)
-    chosen = stacks(plan) if stack is None else stack
-    if chosen and not issubclass(plan.method.config, Train):
+    if stack and not issubclass(plan.method.config, Train):
         raise UsageError(f"{plan.method.name} does not train, so there is nothing to stack; leave --stack out")
-    carry_out = stacked if chosen else apart
+    done = not fresh and all(map(_done, every))  # then there is only to look, for which no process is needed
+    carry_out = stacked if done or (stacks(plan) if stack is None else stack) else apart
     with said(plan.path.parent), contextlib.redirect_stdout(sys.stderr):
         ended = carry_out(every, fresh, quiet)
     refused = [run for run in ended if isinstance(run, UsageError)]

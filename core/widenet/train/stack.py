@@ -37,7 +37,7 @@ STEP = "step"
 def pays(net: nn.Module, shape: Sequence[int], batch_size: int, device: torch.device) -> bool:
     """Whether several of these networks train faster stacked than one after the other, by the size of a step.
 
-    Not with convolutions on a CPU: stacked they become grouped ones, which are slower.
+    Not with convolutions on a CPU: stacked they become grouped ones, which lose as soon as they are not very small.
     """
     convolutions = any(isinstance(module, _ConvNd) for module in net.modules())
     if device.type == "cpu" and (convolutions or sum(parameter.numel() for parameter in net.parameters()) > FEW):

@@ -11,8 +11,7 @@ from typing import Any
 from widenet import Analysis, Comparison, Method, Model, hookimpl
 from widenet_weight_symmetry.across import symmetry_across
 from widenet_weight_symmetry.across_config import Across
-from widenet_weight_symmetry.analysis_config import Symmetry
-from widenet_weight_symmetry.config import FixedParam, Prune, RandomMask, ShuffledMask
+from widenet_weight_symmetry.config import FixedParam, Prune, RandomMask, ShuffledMask, Symmetry
 from widenet_weight_symmetry.models import MODELS
 from widenet_weight_symmetry.presets import FIXED, PRESETS, PRUNE, TRAIN
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from widenet.errors import Stopped, UsageError, WnError
 from widenet.store import read_arrays
-from widenet_weight_symmetry.analysis_config import Symmetry
 from widenet_weight_symmetry.chain import chain
+from widenet_weight_symmetry.config import Symmetry
 from widenet_weight_symmetry.exact import automorphisms
 from widenet_weight_symmetry.follow import follow
 from widenet_weight_symmetry.propagate import propagate_masks

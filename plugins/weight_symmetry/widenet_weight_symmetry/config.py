@@ -1,7 +1,8 @@
-"""Options of the methods."""
+"""Options of the methods and of the analysis ``symmetry``."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import attrs
@@ -143,11 +144,23 @@ class Prune(Study):
         if self.floor and self.scope != "global":
             raise ValueError("floor needs scope global, where layers compete")
         schedule = parse(self.rates or [f"{self.prune_after or 0}={self.sparsity}"], self.of)
-        if self.floor > (kept := round(1 - schedule.sparsest(self.of), 12)):
-            raise ValueError(f"floor {self.floor} is above the fraction {kept:g} that is to be left in the end; lower it")
         if self.compat == "original" and (self.scope, self.of) != ("layer", "all"):
             raise ValueError("compat original prunes each layer by itself, by fractions of all its weights")
         if (self.prune_after or 0) >= self.epochs:
             raise ValueError(f"prune_after {self.prune_after} never comes in a run of {self.epochs} epochs")
         if schedule.last >= self.epochs:
             raise ValueError(f"rates prune after {schedule.last} epochs, which never comes in a run of {self.epochs}")
+
+
+@attrs.frozen(kw_only=True)
+class Symmetry:
+    """What is counted, and of which masks."""
+
+    exact: bool = opt(False, "Count the permutations that move units of several layers at once as well (needs igraph).")
+    limit: float = opt(60.0, "Seconds for the exact count; where they do not do, a lower bound is given.", validator=gt(0))
+    integer: bool = opt(False, "Give the number of permutations in full, as text, and how many digits it has.")
+    propagate: bool = opt(False, "Count once more without what units send on that read nothing.")
+    masks: Path | None = opt(
+        None,
+        "HDF5 file of masks, each of a layer that reads the one before; counted, the last as well, in place of the run's.",
+    )

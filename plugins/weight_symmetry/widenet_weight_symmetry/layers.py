@@ -13,7 +13,8 @@ from widenet_weight_symmetry.rates import matches
 
 def positions(net: nn.Module, wanted: Sequence[str] = ()) -> dict[str, int]:
     """Module path -> position from 0 among the layers before the last, of those that :func:`maskable` gives."""
-    return {name: place for place, name in enumerate(maskable(net)) if name in maskable(net, wanted)}
+    chosen = maskable(net, wanted)
+    return {name: place for place, name in enumerate(maskable(net)) if name in chosen}
 
 
 def maskable(net: nn.Module, wanted: Sequence[str] = ()) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -24,16 +23,6 @@ class Schedule:
     def last(self) -> int:
         """After how many epochs the last pruning comes; -1 where there is none."""
         return max((epochs for steps in self.patterns.values() for epochs, _ in steps), default=-1)
-
-    def sparsest(self, of: str = "all") -> float:
-        """The largest sparsity that any layer reaches; 0 where there is none.
-
-        With ``of`` as ``survivors``, each sparsity is a fraction of what the one before has left.
-        """
-        reached = [[sparsity for _, sparsity in steps] for steps in self.patterns.values()]
-        if of == "survivors":
-            return max((1 - math.prod(1 - sparsity for sparsity in each) for each in reached), default=0.0)
-        return max((each[-1] for each in reached), default=0.0)
 
     def at(self, epoch: int, layer: str, place: int | None = None) -> float | None:
         """The sparsity that a layer is to get at the start of an epoch, or None where it stays as it is.

@@ -14,13 +14,13 @@ from widenet import UsageError
 from widenet.store import write_arrays
 from widenet_weight_symmetry import analysis
 from widenet_weight_symmetry.analysis import symmetry
-from widenet_weight_symmetry.analysis_config import Symmetry
+from widenet_weight_symmetry.config import Symmetry
 from widenet_weight_symmetry.exact import Automorphisms
 from widenet_weight_symmetry.symmetry import count
 
 PLUGIN = """
 from widenet import Analysis, hookimpl
-from widenet_weight_symmetry.analysis_config import Symmetry
+from widenet_weight_symmetry.config import Symmetry
 
 
 def counted(run, net, data, config):

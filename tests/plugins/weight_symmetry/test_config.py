@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from widenet.options import build, options, resolve
 from widenet_weight_symmetry.config import FixedParam, Prune, RandomMask, ShuffledMask, one_minus
-from widenet_weight_symmetry.rates import parse
 
 QUICK = ("--dataset", "tiny", "--threads", "1", "--quiet")
 SHUFFLED, RANDOM, PRUNE = "method shuffled-mask: ", "method random-mask: ", "method prune: "
@@ -68,10 +67,10 @@ REFUSED = {
     "prune --prune-after 3 --epochs 3": PRUNE + "prune_after 3 never comes in a run of 3 epochs",
     "prune --prune-after -1": PRUNE + "'prune_after' must be >= 0: -1",
     "prune --floor 0.1": PRUNE + "floor needs scope global, where layers compete",
-    "prune --scope global --floor 0.2": PRUNE + "floor 0.2 is above the fraction 0.1 that is to be left in the end; lower it",
+    "prune --scope global --floor 0.2": FLOOR.replace("0.1", "0.2"),
     "prune --scope global --floor 1.2": PRUNE + "'floor' must be <= 1: 1.2",
     "prune --scope global --floor 0.5 --of survivors --rates 0=0.3,1=0.3": (
-        PRUNE + "floor 0.5 is above the fraction 0.49 that is to be left in the end; lower it"
+        "a floor of 0.5 keeps more than a sparsity of 0.3 does; lower one of them"
     ),
     "prune --scope global --floor 0.1": FLOOR,
     "prune --compat original --scope global": PRUNE + ALONE,
@@ -132,21 +131,6 @@ def test_what_is_kept_is_free_of_rounding():
 )
 def test_taken(config, values):
     assert isinstance(made(config, **values), config)
-
-
-@pytest.mark.parametrize(
-    ("pieces", "of_all", "of_survivors"),
-    [
-        ([], 0, 0),
-        (["2=0.5"], 0.5, 0.5),
-        (["0=0.2", "1=0.2", "2=0.2"], 0.2, 1 - 0.8**3),
-        (["0=0.3", "fc1@0=0.2", "fc1@1=0.25"], 0.3, 0.4),
-    ],
-)
-def test_the_sparsest_that_a_layer_gets(pieces, of_all, of_survivors):
-    schedule = parse(pieces)
-    assert schedule.sparsest() == schedule.sparsest("all") == of_all
-    assert schedule.sparsest("survivors") == pytest.approx(of_survivors)
 
 
 @pytest.mark.parametrize("config", [ShuffledMask, RandomMask, FixedParam, Prune])
