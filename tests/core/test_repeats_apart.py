@@ -261,3 +261,14 @@ def test_ctrl_c_while_the_processes_are_being_made_is_one_line(tmp_path):
 def children_of(pid):
     """The command lines of a process's children."""
     return subprocess.run(["ps", "-o", "args=", "--ppid", str(pid)], capture_output=True, text=True).stdout
+
+
+def test_where_all_are_finished_no_process_is_started(wn, monkeypatch):
+    before = ok(wn(*MASKED, "--stack", "--repeats", 2))
+
+    def refused(*_):
+        raise AssertionError("a process was asked for")
+
+    monkeypatch.setattr(workers, "commands", refused)
+    assert ok(wn(*MASKED, *APART, 2)).out == before.out
+    assert wn(*MASKED, *APART, 3).code != 0
