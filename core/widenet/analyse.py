@@ -111,8 +111,7 @@ def _open(registry: Registry, runs: Sequence[Run], settings: Settings) -> tuple[
     tune_process(settings.threads)
     device = opening.device(settings.device)
     nets = Networks([lambda run=run: opening.network(registry, run).to(device).eval() for run in runs])  # type: ignore[misc]
-    entry, root = runs[0].record["dataset"], settings.data_dir
-    data = opening.Later(lambda: opening.dataset(registry, entry, root, settings.workers, device))
+    data = opening.Later(lambda: opening.dataset(registry, runs[0], settings.data_dir, settings.workers, device))
     return nets, data, device
 
 

@@ -62,6 +62,7 @@ class Train:
     factors: tuple[float, ...] = opt(
         (), "Fraction of the peak rate after each milestone, in place of powers of gamma.", validator=deep_iterable(gt(0))
     )
+    final_lr: float = opt(0.0, "Rate that the cosine schedule ends at.", validator=ge(0))
     warmup: int = opt(0, "Epochs of linear warm-up.", validator=ge(0))
     label_smoothing: float = opt(0.0, "Smoothing of the targets.", validator=and_(ge(0), lt(1)))
     amp: bool = opt(False, "bfloat16 autocast: faster, results differ slightly.")
@@ -73,11 +74,17 @@ class Train:
         "Fraction of the training images set aside, by class, to choose the best epoch by; 0 trains on all.",
         validator=and_(ge(0), lt(1)),
     )
+    per_class: int = opt(0, "Training images of each class that are kept, drawn at random; 0 keeps all.", validator=ge(0))
     best_by: Literal["val", "test"] = opt("val", "Split that the best epoch, kept under the tag best, is chosen by.")
     eval_every: int = opt(1, "Epochs between evaluations; the last epoch is always evaluated.", validator=ge(1))
-    save_every: int = opt(0, "Epochs between saved weights and masks; 0 keeps the final ones only.", validator=ge(0))
+    save_every: int = opt(0, "Epochs between saved weights and masks; 0 saves none on the way.", validator=ge(0))
+    save_at: tuple[int, ...] = opt(
+        (), "Epochs after which weights and masks are saved besides.", validator=deep_iterable(ge(1))
+    )
 
     def __attrs_post_init__(self) -> None:
+        if self.final_lr and self.schedule != "cosine":
+            raise ValueError("final-lr is where the cosine schedule ends; leave it out with another schedule")
         if (self.schedule == "step") != bool(self.milestones):
             raise ValueError("schedule step and milestones go together; give both or neither")
         if self.factors and len(self.factors) != len(self.milestones):

@@ -40,10 +40,9 @@ def prepare(plan: Plan) -> tuple[Any, Any, Any]:
         with leading_first():
             found = opening.made(plan.data, plan.settings.data_dir, plan.data_config)
             plan.loaded[str(device)] = found.to(device, plan.settings.workers)
-    data = plan.loaded[str(device)]
     fresh = Run(plan.path, {"seed": plan.settings.seed})
-    if fraction := getattr(plan.config, "val", 0):
-        data = data.hold_out(fraction, fresh.generator("val"))
+    kept = {name: getattr(plan.config, name, 0) for name in ("per_class", "val")}
+    data = opening.parted(plan.loaded[str(device)], fresh, **kept)
     if plan.parent is not None:
         _check_fits(plan.parent, plan.data, data)
         net = opening.network(plan.registry, plan.parent)

@@ -125,19 +125,38 @@ def check_final(run: Run) -> None:
         raise UsageError(f"{run.name} is not finished, it has no final weights yet; run it to its end first: {again}")
 
 
+def untrained(registry: Registry, run: Run) -> nn.Module:
+    """The run's network as it was before training: the weights drawn from its seed.
+
+    Raises:
+        UsageError: the run began from another run's network, or its architecture is no longer installed.
+    """
+    if run.record.get("parents"):
+        raise UsageError(f"{run.name} began from {run.record['parents'][0]}, so it has no untrained network of its own")
+    run.seed_everything("model")
+    return _built(registry, run)
+
+
+def _built(registry: Registry, run: Run) -> nn.Module:
+    model, options = recorded(registry, Model, run.record["arch"])
+    net: nn.Module = made(model, tuple(run.record["shape"]), run.record["classes"], options)
+    return net
+
+
 def network(registry: Registry, run: Run, tag: str = "final") -> nn.Module:
     """The run's network with the weights and masks saved under ``tag``, the masks as :class:`~widenet.masks.Fixed`.
 
     Raises:
         WnError: the run saved none, a file is damaged, or the weights do not fit the architecture.
     """
-    model, options = recorded(registry, Model, run.record["arch"])
-    net: nn.Module = made(model, tuple(run.record["shape"]), run.record["classes"], options)
+    net = _built(registry, run)
     try:
         net.load_state_dict(run.weights(tag))
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
-        raise WnError(f"the weights of {run.name} do not fit {model.full_name} ({reason[:200]}); use --fresh") from error
+        raise WnError(
+            f"the weights of {run.name} do not fit {run.record['arch']['name']} ({reason[:200]}); use --fresh"
+        ) from error
     if run.has_masks(tag):
         _mask(net, run, tag)
     return net
@@ -163,10 +182,21 @@ def _mask(net: nn.Module, run: Run, tag: str) -> None:
         raise WnError(f"the masks of {run.name} do not fit its network ({error}); use --fresh") from error
 
 
-def dataset(registry: Registry, entry: dict[str, Any], root: Path, workers: int, where: torch.device) -> Any:
-    """The :class:`~widenet.data.Data` a record names, on the device."""
-    component, options = recorded(registry, Dataset, entry)
-    return made(component, root, options).to(where, workers)
+def dataset(registry: Registry, run: Run, root: Path, workers: int, where: torch.device) -> Any:
+    """The :class:`~widenet.data.Data` that a run was trained on, on the device: of the training split what it kept."""
+    component, options = recorded(registry, Dataset, run.record["dataset"])
+    kept = {name: run.record["options"].get(name, {}).get("value", 0) for name in ("per_class", "val")}
+    return parted(made(component, root, options).to(where, workers), run, **kept)
+
+
+def parted(data: Any, run: Run, per_class: int, val: float) -> Any:
+    """The data with so many training samples of each class, if not 0, and this fraction of them set aside as ``val``.
+
+    Raises:
+        UsageError: a class has too few samples.
+    """
+    data = data.subset(per_class, run.generator("per-class")) if per_class else data
+    return data.hold_out(val, run.generator("val")) if val else data
 
 
 class Later:

@@ -67,7 +67,7 @@ def half_run(wn, tmp_path):
         assert answer.code == 0, answer.err
         registry = loading.load([plugin])
         run = Run.open(tmp_path / answer.json["run"])
-        data = opening.dataset(registry, run.record["dataset"], tmp_path, 0, torch.device("cpu"))
+        data = opening.dataset(registry, run, tmp_path, 0, torch.device("cpu"))
         return run, registry, data
 
     return carry_out

@@ -15,6 +15,7 @@ import click
 from widenet import __version__
 from widenet.cli.analyze import analyze
 from widenet.cli.authoring import check_plugin, new_plugin
+from widenet.cli.capture import capture
 from widenet.cli.common import Group
 from widenet.cli.completion import path, registry_of
 from widenet.cli.export import export
@@ -63,7 +64,7 @@ def cli(ctx: click.Context, plugin: tuple[str, ...]) -> None:
     registry_of(ctx)
 
 
-for command in (run, analyze, export, list_runs, show, list_plugins, list_components, new_plugin, check_plugin):
+for command in (run, analyze, capture, export, list_runs, show, list_plugins, list_components, new_plugin, check_plugin):
     cli.add_command(command)
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from widenet.runs import Reporter
+
+PATIENCE = 30.0
+"""Seconds between two lines about the same work."""
 
 
 @contextlib.contextmanager
@@ -23,7 +27,10 @@ def reporter(quiet: bool) -> Iterator[Reporter]:
 
 
 class Lines(Reporter):
-    """One line an epoch on stderr, for logs and pipes."""
+    """One line an epoch on stderr, and one every half minute of other work, for logs and pipes."""
+
+    def __init__(self) -> None:
+        self.told = time.monotonic()
 
     def say(self, text: str) -> None:
         """Print it."""
@@ -32,6 +39,12 @@ class Lines(Reporter):
     def epoch(self, epoch: int, epochs: int, values: Mapping[str, Any]) -> None:
         """Print the epoch's metrics."""
         self.say(f"epoch {epoch}/{epochs}  {_metrics(values)}  {values.get('seconds', 0):.1f} s")
+
+    def work(self, what: str, done: int, total: int) -> None:
+        """Say how far it is, now and then."""
+        if time.monotonic() - self.told > PATIENCE:
+            self.told = time.monotonic()
+            self.say(f"{what}: {done:,} of {total:,}")
 
 
 class Bar(Reporter):
@@ -52,6 +65,7 @@ class Bar(Reporter):
             transient=True,
         )
         self.task: Any = None
+        self.works: dict[str, Any] = {}
         self.tested = ""
 
     def __enter__(self) -> Bar:
@@ -60,6 +74,13 @@ class Bar(Reporter):
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
+
+    def work(self, what: str, done: int, total: int) -> None:
+        """Move the bar of this work, which goes when it is done."""
+        task = self.works.get(what)
+        if task is None:
+            task = self.works[what] = self.progress.add_task(what, total=total, metrics="")
+        self.progress.update(task, completed=done, total=total, metrics=f"{done:,} of {total:,}", visible=done < total)
 
     def say(self, text: str) -> None:
         """Print it above the bar."""

@@ -41,6 +41,9 @@ class Reporter:
     def epoch(self, epoch: int, epochs: int, values: Mapping[str, Any]) -> None:
         """An epoch ended with these metrics."""
 
+    def work(self, what: str, done: int, total: int) -> None:
+        """Other long work: how much of it is done."""
+
 
 @attrs.define(eq=False)
 class Run:

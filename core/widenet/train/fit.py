@@ -58,7 +58,7 @@ def fit(
     epoch; what ``before`` changes does not count, nor do masks drawn anew in each pass (with an attribute ``drawn``).
 
     Args:
-        run: receives metrics, checkpoints, and weights and masks every ``save_every`` epochs.
+        run: receives metrics, checkpoints, and weights and masks every ``save_every`` epochs and at ``save_at``.
         net: any module; weights are moved to ``channels_last``.
         data: a :class:`~widenet.data.Data`.
         config: options; cross-entropy with their ``label_smoothing`` unless ``loss`` is given.
@@ -93,7 +93,7 @@ def fit(
     if 0 < done < config.epochs:
         run.say(f"continuing after epoch {done} of {config.epochs}")
     prefix = f"loop-{loop}-" if loop else ""
-    if done == 0 and config.save_every:
+    if done == 0 and (config.save_every or config.save_at):
         _keep(run, f"{prefix}init", net)
     steps = Steps(run, loop, net, data.train, config, optimiser, loss, stepped, gradient_norm)
     for number in range(done + 1, config.epochs + 1):
@@ -125,7 +125,7 @@ def fit(
             best = run.best = {"epoch": number, **{key: value for key, value in values.items() if key.endswith("/accuracy")}}
             _keep(run, f"{prefix}best", net)
         yield Epoch(number, values)
-        if config.save_every and number % config.save_every == 0:
+        if (config.save_every and number % config.save_every == 0) or number in config.save_at:
             _keep(run, f"{prefix}epoch-{number:04d}", net)
         agreement.check_alike(net)
         checkpoint.save(run, loop, number, net, optimiser, best)

@@ -38,13 +38,15 @@ def _groups(net: nn.Module, config: Train) -> list[dict[str, Any]]:
 def learning_rate(config: Train, epoch: int) -> float:
     """The rate throughout epoch ``epoch`` (from 1): linear warm-up, then the schedule over the epochs that remain.
 
-    Cosine: ``lr/2 (1 + cos(pi (e - W) / (E - W)))`` with ``e = epoch - 1``, so the last epoch's rate is small but not zero.
+    Cosine: ``F + (lr - F)/2 (1 + cos(pi (e - W) / (E - W)))`` with ``e = epoch - 1`` and ``F`` the final rate, which the epoch
+    after the last would have.
     """
     done = epoch - 1
     if done < config.warmup:
         return config.lr * epoch / config.warmup
     if config.schedule == "cosine":
-        return config.lr / 2 * (1 + math.cos(math.pi * (done - config.warmup) / (config.epochs - config.warmup)))
+        turn = math.pi * (done - config.warmup) / (config.epochs - config.warmup)
+        return config.final_lr + (config.lr - config.final_lr) / 2 * (1 + math.cos(turn))
     if config.schedule == "step":
         passed = sum(done >= milestone for milestone in config.milestones)
         return config.lr * (([1.0, *config.factors][passed]) if config.factors else config.gamma**passed)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 from attrs.validators import ge, optional
@@ -29,7 +29,8 @@ class Digits:
 class Cifar:
     """Options of ``cifar10`` and ``cifar100``."""
 
-    augment: bool = opt(True, "Crop training images at random out of a black border of 4 pixels, and mirror half of them.")
+    augment: bool = opt(True, "Crop training images at random out of a border of 4 pixels, and mirror half of them.")
+    border: Literal["black", "reflect"] = opt("black", "The border: black, or the image itself mirrored.")
 
 
 @attrs.frozen(kw_only=True)
@@ -89,14 +90,14 @@ def load_cifar10(root: Path, config: Cifar) -> Data:
     """CIFAR-10: 60,000 photographs of 32 x 32 pixels in 10 classes (downloads 170 MB)."""
     from widenet.builtin.datasets.downloads import cifar
 
-    return cifar("cifar10", root, config.augment)
+    return cifar("cifar10", root, config.augment, config.border)
 
 
 def load_cifar100(root: Path, config: Cifar) -> Data:
     """CIFAR-100: 60,000 photographs of 32 x 32 pixels in 100 classes (downloads 169 MB)."""
     from widenet.builtin.datasets.downloads import cifar
 
-    return cifar("cifar100", root, config.augment)
+    return cifar("cifar100", root, config.augment, config.border)
 
 
 def load_imagenet(root: Path, config: ImageNet) -> Data:

@@ -9,7 +9,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torchvision
@@ -42,13 +42,13 @@ def mnist(root: Path) -> Data:
     return Data("mnist", parts[0], parts[1], (1, 28, 28), 10, class_names=tuple("0123456789"))
 
 
-def cifar(name: str, root: Path, augment: bool) -> Data:
+def cifar(name: str, root: Path, augment: bool, border: Literal["black", "reflect"] = "black") -> Data:
     """Return CIFAR-10 or CIFAR-100, kept under ``root``. Raises :class:`WnError` if neither there nor to be had."""
     kind, mean, std = CIFAR[name]
     train, test = _splits(name, getattr(torchvision.datasets, kind), root)
     names = tuple(train.classes)
     parts = [
-        Images(torch.from_numpy(part.data).movedim(-1, 1), torch.tensor(part.targets), mean, std, pad, flip)
+        Images(torch.from_numpy(part.data).movedim(-1, 1), torch.tensor(part.targets), mean, std, pad, flip, border)
         for part, pad, flip in ((train, 4 * augment, augment), (test, 0, False))
     ]
     return Data(name, parts[0], parts[1], (3, 32, 32), len(names), class_names=names)

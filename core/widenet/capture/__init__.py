@@ -1,0 +1,20 @@
+"""What a network's layers put out: streamed batch by batch, or kept in the run's folder for any analysis to read."""
+
+from widenet.capture.kept import Captured
+from widenet.capture.readout import ReadOut, readout
+from widenet.capture.stream import Batch, matching, reduced, stream
+from widenet.capture.wanted import Wanted
+from widenet.capture.writing import capture, size_of
+
+__all__ = [
+    "Batch",
+    "Captured",
+    "ReadOut",
+    "Wanted",
+    "capture",
+    "matching",
+    "readout",
+    "reduced",
+    "size_of",
+    "stream",
+]

@@ -1,0 +1,71 @@
+"""The last linear layer of a network, which reads the classes out of its last representation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+from widenet.capture.stream import INPUT
+from widenet.errors import UsageError
+
+LOOK = 4
+"""Samples by which the layer is recognised."""
+
+
+@attrs.frozen(eq=False)
+class ReadOut:
+    """A linear read-out: its module's path, weight float32 (C, W) and bias (C,) as they act, masks multiplied out.
+
+    With one row it decides between two classes by its sign: the network's logits differ by what it puts out.
+    """
+
+    path: str
+    weight: Tensor
+    bias: Tensor
+
+    @property
+    def layer(self) -> str:
+        """The name by which the representation that it reads is captured."""
+        return self.path + INPUT
+
+    def logits(self, features: Tensor) -> Tensor:
+        """The network's logits (n, classes) for features (n, W); of a single row, zero and what it puts out."""
+        values = features @ self.weight.T + self.bias
+        return torch.cat([torch.zeros_like(values), values], 1) if len(self.weight) == 1 else values
+
+
+@torch.inference_mode()
+def readout(net: nn.Module, split: Any) -> ReadOut:
+    """The read-out of a network, recognised by a forward pass of a few samples of ``split``.
+
+    Raises:
+        UsageError: no linear layer's output is the network's logits.
+    """
+    given: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def listen(path: str, module: nn.Module) -> Any:
+        return module.register_forward_hook(lambda _, inputs, output: given.update({path: (inputs[0], output)}))
+
+    linear = {path: module for path, module in net.named_modules() if isinstance(module, nn.Linear)}
+    handles = [listen(path, module) for path, module in linear.items()]
+    was_training = net.training
+    net.eval()
+    try:
+        logits = net(next(iter(split.batches(LOOK)))[0])
+    finally:
+        net.train(was_training)
+        for handle in handles:
+            handle.remove()
+    for path, (inputs, output) in reversed(given.items()):
+        module = linear[path]
+        bias = module.bias if module.bias is not None else torch.zeros(module.out_features)
+        found = ReadOut(path, module.weight.detach().cpu(), bias.detach().cpu())
+        same = output.shape == logits.shape or (len(found.weight) == 1 and logits.shape[1] == 2)
+        if inputs.ndim == 2 and same and torch.allclose(found.logits(inputs.cpu()), logits.cpu(), 1e-3, 1e-4):
+            return found
+    raise UsageError(
+        "the network has no read-out: no linear layer puts out its logits; name the layer that is meant with --layer"
+    )
