@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from widenet.components import Comparison, Component, Settings
 from widenet.errors import UsageError, WnError
 from widenet.execute import outcome
-from widenet.files import read_json, whole, write_json
+from widenet.files import read_json, write_csv, write_json
 from widenet.options import canonical, changed, digest, effective
 from widenet.plan import files_of, now, versions
 from widenet.plugins import Registry
@@ -76,7 +74,7 @@ def analyse(
         with outcome(book, analysis):
             rows = [flat(row) for row in analysis.function(runs if several else runs[0], net, data, config)]
             write_json(out / "result.json", rows)
-            _write_csv(out / "result.csv", rows)
+            write_csv(out / "result.csv", rows)
     return out, rows
 
 
@@ -127,14 +125,3 @@ def _record(registry: Registry, analysis: Component, config: Any, runs: Sequence
         "versions": versions(),
         "seed": runs[0].seed,
     }
-
-
-def _write_csv(path: Path, rows: Iterable[Row]) -> None:
-    rows = list(rows)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with whole(path) as file:
-        file.write(text.getvalue().encode())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
+import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -59,6 +61,18 @@ def write_json(path: Path, content: Any) -> None:
     """Write JSON, whole or not at all."""
     with whole(path) as file:
         file.write((json.dumps(content, indent=2) + "\n").encode())
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write flat rows as CSV with a header, whole or not at all; columns in the order in which the rows first name them."""
+    rows = list(rows)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with whole(path) as file:
+        file.write(text.getvalue().encode())
 
 
 def read_json(path: Path) -> Any:

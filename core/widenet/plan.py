@@ -97,9 +97,11 @@ class Plan:
 
 
 def files_of(*configs: Any) -> dict[str, str]:
-    """The files that options name, each with its fingerprint."""
+    """The files that options name, and the records of the runs that they name, each with its fingerprint."""
     values = [value for config in configs for value in attrs.asdict(config, recurse=False).values()]
-    return {str(path): fingerprint(path) for path in values if isinstance(path, Path) and path.is_file()}
+    paths = [path for value in values for path in (value if isinstance(value, tuple) else [value]) if isinstance(path, Path)]
+    files = [path / "run.json" if path.is_dir() else path for path in paths]
+    return {str(path): fingerprint(path) for path in files if path.is_file()}
 
 
 def fingerprint(path: Path) -> str:

@@ -54,11 +54,11 @@ def load_tensors(path: Path) -> Any:
     """
     if not path.is_file():
         raise WnError(f"there is no {path}; the run did not get that far, or saves none")
-    return _loaded(path, WnError, "repeat the run with --fresh")
+    return read_torch(path, WnError, "repeat the run with --fresh")
 
 
-def _loaded(path: Path, kind: type[WnError], remedy: str) -> Any:
-    """What ``torch.save`` wrote; raises ``kind``, for damage with the remedy."""
+def read_torch(path: Path, kind: type[WnError], remedy: str) -> Any:
+    """What ``torch.save`` wrote, on the CPU; where it cannot be read raises ``kind``, for damage with the ``remedy``."""
     import torch
 
     try:
@@ -88,7 +88,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
     safe = path.suffix == ".safetensors"
-    content = _safetensors(path) if safe else _loaded(path, UsageError, "get it once more from where it came from")
+    content = _safetensors(path) if safe else read_torch(path, UsageError, "get it once more from where it came from")
     parts: dict[Any, Any] = content if isinstance(content, dict) else {}
     state: dict[Any, Any] = next((parts[name] for name in STATES if isinstance(parts.get(name), dict)), parts)
     tensors = {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, torch.Tensor)}

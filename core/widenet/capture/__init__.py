@@ -2,7 +2,7 @@
 
 from widenet.capture.kept import Captured
 from widenet.capture.readout import ReadOut, readout
-from widenet.capture.stream import Batch, matching, reduced, stream
+from widenet.capture.stream import Batch, Reduction, matching, reduced, stream
 from widenet.capture.wanted import Wanted
 from widenet.capture.writing import capture, size_of
 
@@ -10,6 +10,7 @@ __all__ = [
     "Batch",
     "Captured",
     "ReadOut",
+    "Reduction",
     "Wanted",
     "capture",
     "matching",

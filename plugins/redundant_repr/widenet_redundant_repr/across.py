@@ -1,0 +1,62 @@
+"""Bias and variance over runs that differ in their seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from widenet import UsageError
+from widenet.capture import stream
+from widenet_redundant_repr.seeds import bias_variance, ensemble_error
+
+
+def across(runs: Sequence[Any], nets: Sequence[Any], data: Any) -> Iterator[dict[str, Any]]:
+    """Yield a row for all runs of one kind, that is of the same method, architecture and options.
+
+    It has the squared error of their softmax outputs on the test samples with its bias and variance over seeds, the mean error
+    of the runs, and that of their ensemble (summed logits).
+
+    Raises:
+        UsageError: the runs are of different data, or there is only one of a kind.
+    """
+    kinds: dict[str, list[int]] = {}
+    for number, run in enumerate(runs):
+        if run.record["dataset"] != runs[0].record["dataset"]:
+            raise UsageError(f"{run.name} is of other data than {runs[0].name}; compare runs of the same --dataset")
+        kinds.setdefault(_kind(run), []).append(number)
+    for members in kinds.values():
+        run = runs[members[0]]
+        if len(members) < 2:
+            raise UsageError(
+                f"{run.name} is the only run of its kind here; name runs of other seeds too (--repeats makes them)"
+            )
+        logits = [torch.cat([batch.logits for batch in stream(nets[number], data.test, [])]) for number in members]
+        found, labels = bias_variance(logits, data.test.labels()), data.test.labels()
+        train = [
+            line["train/accuracy"] for number in members for line in runs[number].metrics()[-1:] if "train/accuracy" in line
+        ]
+        yield {
+            "run": run.path.parent.name,
+            "arch": _spec(run.record["arch"]),
+            "parameters": run.record.get("parameters"),
+            "seeds": len(members),
+            "train_error": 1 - sum(train) / len(train) if train else None,
+            "test_error": sum(ensemble_error([each], labels) for each in logits) / len(logits),
+            "ensemble_error": ensemble_error(logits, labels),
+            "loss": found.loss,
+            "bias2": found.bias2,
+            "variance": found.variance,
+        }
+
+
+def _kind(run: Any) -> str:
+    """What runs that differ in their seed alone have in common."""
+    return json.dumps([run.record["component"], run.record["arch"], run.path.parent.name])
+
+
+def _spec(entry: Any) -> str:
+    options = ",".join(f"{name}={value}" for name, value in entry["options"].items() if value is not None)
+    return f"{entry['name'].rpartition('/')[2]}:{options}"

@@ -1,0 +1,135 @@
+"""The study of a layer's chunks: measured, written beside the run, and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from widenet import figures, opening
+from widenet.capture import stream
+from widenet.files import write_csv, write_json
+from widenet.kernels.gram import Gram
+from widenet_redundant_repr import controls
+from widenet_redundant_repr.config import Drawing
+from widenet_redundant_repr.figure import Curves, draw
+from widenet_redundant_repr.grid import chosen
+from widenet_redundant_repr.infinity import error_infinity
+from widenet_redundant_repr.measure import (
+    SPLITS,
+    Grams,
+    Measured,
+    control,
+    every_size,
+    measured,
+    random_chunks,
+    random_orders,
+    tidy,
+)
+from widenet_redundant_repr.powerlaw import PowerLaw
+from widenet_redundant_repr.representation import Representation, gram_of, represented, sampled_gram
+from widenet_redundant_repr.structured import greedy, largest_norm, representatives
+from widenet_redundant_repr.summary import errors_of, rows, said, summarise
+
+GROUPINGS = 5
+"""Chunks of each size that k-means gives, from other starts."""
+NOISE_ROWS = 4096
+
+
+def study(run: Any, net: Any, data: Any, config: Drawing) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Measure the chunks of a layer; returns the rows of the table and the summary.
+
+    Beside them ``run`` receives ``chunks.png`` and ``.svg``, ``chunks.csv`` (every quantity's mean, deviation and band),
+    ``arrays/chunks.h5`` (every chunk's value) and ``summary.json``.
+
+    Raises:
+        UsageError: no such layer, a chunk larger than it, no read-out, too few samples, or a run of the ensemble that does
+            not fit.
+    """
+    found = represented(run, net, data, config)
+    sizes = chosen(found.width, config.sizes or config.grid)
+    infinity = error_infinity(run, data, config)
+    train = gram_of(found.batches("train"), found.width, run.device, targets=found.classes)
+    grams = Grams(sampled_gram(run, found, config.r2_per_class), train)
+    everything = [_layer(run, found, grams, sizes, config)]
+    everything += [_structured(run, found, grams, sizes, kind) for kind in config.structured]
+    for name in config.controls:
+        chunks = random_chunks(run, found.width, chosen(found.width, config.sizes or "octaves"), config)[1]
+        everything.append(control(name, _control_gram(run, data, found, name), chunks))
+    summary, law = summarise(found, grams, everything[0], infinity, config)
+    _write(run, everything, summary)
+    figures.save(_drawn(run, everything[0], summary, law), run, "chunks")
+    for line in said(summary):
+        run.say(line)
+    return [row for each in everything for row in rows(each)], summary
+
+
+def _layer(run: Any, found: Representation, grams: Grams, sizes: Sequence[int], config: Drawing) -> Measured:
+    """The random chunks of the layer."""
+    if config.grid == "all":
+        return every_size(found, grams, *random_orders(run, found.width, config))
+    return measured(found, grams, *random_chunks(run, found.width, sizes, config), "random")
+
+
+def _structured(run: Any, found: Representation, grams: Grams, sizes: Sequence[int], kind: str) -> Measured:
+    """Chunks that are chosen by the training features, so that the test tells how well."""
+    gram = grams.train_features
+    if kind == "kmeans":
+        seeds = [run.seed_for("chunks", "kmeans", number) % 2**32 for number in range(GROUPINGS)]
+        chunks = {size: [torch.from_numpy(representatives(gram, size, seed)) for seed in seeds] for size in sizes}
+    else:
+        order = torch.from_numpy(greedy(gram) if kind == "greedy" else largest_norm(gram))
+        chunks = {size: [order[:size]] for size in sizes}
+    return measured(found, grams, dict.fromkeys(SPLITS, chunks), chunks, kind)
+
+
+def _control_gram(run: Any, data: Any, found: Representation, name: str) -> Gram:
+    """The Gram of features without redundancy, as many as the layer has.
+
+    Raises:
+        UsageError: the run has no untrained network of its own.
+    """
+    generator = run.generator("chunks", "control", name)
+    count, width = len(found.test), found.width
+    gram = Gram(width, run.device)
+    if name == "shuffled":
+        gram.update(controls.shuffled(found.test.features(found.layer), generator))
+    elif name == "noise":
+        for start in range(0, count, NOISE_ROWS):
+            gram.update(controls.noise(min(NOISE_ROWS, count - start), width, generator))
+    else:
+        net = opening.untrained(run.registry, run).to(run.device)
+        split = data.test if name == "untrained" else controls.noise_like(data.test, data.shape, generator)
+        for batch in stream(net, split, [found.layer], found.reduction):
+            gram.update(batch.layers[found.layer])
+    return gram
+
+
+def _write(run: Any, everything: Sequence[Measured], summary: dict[str, Any]) -> None:
+    arrays: dict[str, Any] = {}
+    for found in everything:
+        name = f"{found.of}/{found.chunks}"
+        arrays[f"{name}/size"] = np.array(found.sizes)
+        arrays |= {f"{name}/{quantity}": values for quantity, values in found.values.items()}
+    run.save_arrays("chunks", arrays)
+    write_csv(run.out / "chunks.csv", tidy(everything))
+    write_json(run.out / "summary.json", summary)
+
+
+def _drawn(run: Any, main: Measured, summary: dict[str, Any], law: PowerLaw | None) -> Any:
+    test, train = errors_of(main)
+    curves = Curves(
+        sizes=main.sizes,
+        test_errors=test,
+        train_errors=train,
+        r2=main.values["r2"],
+        correlation=main.values["correlation"],
+        correlation_out=main.values["correlation_out"],
+        floor=summary["sampling_floor"],
+        error_infinity=summary["error_infinity"],
+        critical=summary["critical_width"],
+        title=f"{run.name}, {summary['layer']}: {summary['width']} neurons",
+    )
+    return draw(curves, law)

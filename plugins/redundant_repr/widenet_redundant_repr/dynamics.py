@@ -1,0 +1,107 @@
+"""Chunks of a layer over the epochs whose weights a run saved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from widenet import UsageError, figures, opening
+from widenet.capture import readout, stream
+from widenet_redundant_repr.chunks import undefined
+from widenet_redundant_repr.config import OverTraining
+from widenet_redundant_repr.grid import chosen
+from widenet_redundant_repr.measure import SPLITS, drawn, statistics
+from widenet_redundant_repr.readout import Sliced, chunk_errors
+from widenet_redundant_repr.representation import gram_of, one_layer
+
+TAG = re.compile(r"epoch-(\d+)")
+
+
+def over_training(run: Any, net: Any, data: Any, config: OverTraining) -> Iterator[dict[str, Any]]:
+    """Yield a row an epoch and chunk size; the figure ``over-training`` shows error and correlation by size.
+
+    Chunks are the same in every epoch. The features are streamed, not kept.
+
+    Raises:
+        UsageError: the run saved no weights on the way, or as the analysis ``chunks``.
+    """
+    epochs = saved_epochs(run)
+    rows = []
+    for epoch, tag in epochs:
+        for row in _of_epoch(run, opening.network(run.registry, run, tag).to(run.device), data, config):
+            rows.append({"epoch": epoch, **row})
+            yield rows[-1]
+    figures.save(_drawn(run, rows), run, "over-training")
+
+
+def saved_epochs(run: Any) -> list[tuple[int, str]]:
+    """The epochs whose weights are there, ascending, with their tags; 0 is before training.
+
+    Raises:
+        UsageError: there are none but the last.
+    """
+    tags = [path.stem for path in (run.path / "weights").glob("*.pt")]
+    found = {int(match[1]): tag for tag in tags if (match := TAG.fullmatch(tag))}
+    if "init" in tags:
+        found[0] = "init"
+    if not found:
+        raise UsageError(f"{run.name} saved no weights on the way; train it with --save-every 1, or --save-at 1,2,5,10")
+    last = max((line["epoch"] for line in run.metrics() if "epoch" in line), default=0)
+    return sorted({last: "final", **found}.items())
+
+
+def _of_epoch(run: Any, net: Any, data: Any, config: OverTraining) -> Iterator[dict[str, Any]]:
+    head = readout(net, data.test)
+    layer = one_layer(net, config, head)
+    trained = layer == head.layer
+
+    def batches(split: str) -> Iterator[Any]:
+        for batch in stream(net, getattr(data, split), [layer], config.reduction):
+            yield batch.layers[layer], batch.labels
+
+    features = list(batches("test"))
+    width = features[0][0].shape[1]
+    sizes = chosen(width, config.sizes or "octaves")
+    chunks = drawn(width, sizes, config.repeats, run.generator("chunks", config.chunk_seed, "over training"))
+    gram = gram_of(features, width, run.device)
+    values = {name: table.mean(1) for name, table in statistics(gram, chunks).items()}
+    if trained:
+        flat = [index for of_size in chunks.values() for index in of_size]
+        ends = np.cumsum([len(of_size) for of_size in chunks.values()])[:-1]
+        for split in SPLITS:
+            scores = chunk_errors(features if split == "test" else batches(split), flat, {"": Sliced(head.weight, head.bias)})
+            values[f"{split}_error"] = np.array([part[:, 0].mean() for part in np.split(scores[""], ends)])
+    for k, size in enumerate(sizes):
+        row = {name: None if np.isnan(value[k]) else float(value[k]) for name, value in values.items()}
+        yield {"size": size, **row, "reason": undefined(gram, size)}
+
+
+def interpolated(rows: list[dict[str, Any]]) -> int | None:
+    """The first of the epochs at which the whole layer makes no training error; None where it always does."""
+    width = max(row["size"] for row in rows)
+    return min((row["epoch"] for row in rows if row["size"] == width and row.get("train_error") == 0), default=None)
+
+
+def _drawn(run: Any, rows: list[dict[str, Any]]) -> Any:
+    """Test error, training error and residual correlation over the epochs, a line a chunk size."""
+    panels = [name for name in ("test_error", "train_error", "r2", "correlation_out") if name in rows[0]]
+    figure, axes = figures.new(columns=2, rows=(len(panels) + 1) // 2)
+    sizes = sorted({row["size"] for row in rows})
+    first = interpolated(rows)
+    with figures.style():
+        for name, panel in zip(panels, axes, strict=False):
+            for size in sizes:
+                points = [(row["epoch"], row[name]) for row in rows if row["size"] == size and row[name] is not None]
+                panel.plot(*zip(*points, strict=True), label=f"{size} neurons") if points else None
+            panel.set(xlabel="epoch", ylabel=name.replace("_out", " outside the chunk").replace("_", " "))
+            if first is not None:
+                panel.axvline(first, color="0.3", linewidth=0.8, linestyle=":")
+        for panel in axes[len(panels) :]:
+            panel.set_visible(False)
+        said = "" if first is None else f"; dotted: no training error from epoch {first} on"
+        figure.suptitle(f"{run.name}: means over chunks{said}", fontsize=8)
+        figures.legend(axes[0])
+    return figure

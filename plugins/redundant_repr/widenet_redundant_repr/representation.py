@@ -1,0 +1,126 @@
+"""What is studied of a run: a layer's outputs on both splits, and the read-out that goes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import attrs
+import torch
+from torch import Tensor
+
+from widenet.capture import Captured, ReadOut, Reduction, Wanted, capture, matching, readout
+from widenet.data import balanced
+from widenet.errors import UsageError, WnError
+from widenet.kernels.gram import Gram
+from widenet_redundant_repr.config import Layer
+from widenet_redundant_repr.readout import with_targets
+
+ROWS = 4096
+"""Samples of a capture that are read at a time."""
+
+
+@attrs.frozen(eq=False)
+class Representation:
+    """A layer of P neurons on the training and the test samples, captured; ``head`` is None where no read-out is given it."""
+
+    layer: str
+    width: int
+    reduction: Reduction
+    classes: int
+    """Rows of the read-out: 1 where it decides between two classes by its sign."""
+    train: Captured
+    test: Captured
+    head: ReadOut | None
+
+    def batches(self, split: Literal["train", "test"]) -> Iterable[tuple[Tensor, Tensor]]:
+        """Features float32 (n, P) and labels (n,) of a split, block by block."""
+        captured = self.train if split == "train" else self.test
+        return captured.batches(self.layer, ROWS)
+
+
+def represented(run: Any, net: Any, data: Any, config: Layer) -> Representation:
+    """Capture the layer, or find it captured.
+
+    Raises:
+        UsageError: no such layer, or several; none is given and the network does not end in a read-out.
+        WnError: what is kept is not what the network computes.
+    """
+    try:
+        head: ReadOut | None = readout(net, data.test)
+    except UsageError:
+        if config.layer is None:
+            raise
+        head = None
+    layer = one_layer(net, config, head)
+    train, test = (
+        capture(run, net, data, Wanted(layers=(layer,), split=split, reduction=config.reduction)) for split in ("train", "test")
+    )
+    if len(shape := test.shape(layer)) != 2:
+        raise UsageError(f"layer {layer} puts out one number a sample, not neurons; choose another --layer")
+    if head is not None and not _reads(head, test, layer):
+        if layer == head.layer:
+            raise WnError(f"{test.path} does not hold what {head.path} is given; delete it, and run the same command again")
+        head = None
+    classes = data.classes if head is None else len(head.weight)
+    return Representation(layer, shape[1], config.reduction, classes, train, test, head)
+
+
+def one_layer(net: Any, config: Layer, head: ReadOut | None) -> str:
+    """The path of the layer that is meant.
+
+    Raises:
+        UsageError: no such layer, or several.
+    """
+    if config.layer is None:
+        assert head is not None
+        return head.layer
+    layers = matching(net, [config.layer])
+    if len(layers) > 1:
+        raise UsageError(f"--layer {config.layer} matches {len(layers)} layers, {', '.join(layers[:5])}...; name one")
+    return layers[0]
+
+
+def _reads(head: ReadOut, test: Captured, layer: str) -> bool:
+    """Whether the read-out makes the network's logits of this layer's outputs."""
+    if test.shape(layer)[1] != head.weight.shape[1]:
+        return False
+    features = next(iter(test.batches(layer)))[0]
+    return torch.allclose(head.logits(features), test.logits[: len(features)], rtol=1e-3, atol=1e-3)
+
+
+def gram_of(batches: Iterable[tuple[Tensor, Tensor]], width: int, device: Any, targets: int = 0) -> Gram:
+    """The Gram of features (n, P) in batches; with ``targets``, of theirs beside them, as ``with_targets`` makes them."""
+    gram = Gram(width + targets, device)
+    for features, labels in batches:
+        gram.update(with_targets(features, labels, targets) if targets else features)
+    return gram
+
+
+def sampled_gram(run: Any, found: Representation, per_class: int) -> Gram:
+    """The Gram of the test features, or of so many of each class.
+
+    Raises:
+        UsageError: a class has fewer.
+    """
+    return gram_of(sampled_batches(run, found, per_class), found.width, run.device)
+
+
+def sampled_batches(run: Any, found: Representation, per_class: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Features and labels of the test samples, or of so many of each class (if not 0), block by block.
+
+    Raises:
+        UsageError: a class has fewer.
+    """
+    labels = found.test.labels
+    kept = torch.full((len(labels),), not per_class)
+    if per_class:
+        try:
+            kept[balanced(labels, per_class, run.generator("chunks", "samples"))] = True
+        except ValueError as error:
+            raise UsageError(f"{per_class} test samples of each class are wanted, but {error}; ask for fewer") from None
+    start = 0
+    for features, classes in found.batches("test"):
+        rows = kept[start : start + len(classes)]
+        yield features[rows], classes[rows]
+        start += len(classes)

@@ -1,0 +1,80 @@
+"""Several networks of different seeds on the same samples: what they do together, and how they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from widenet.errors import UsageError
+
+
+@attrs.frozen
+class BiasVariance:
+    """The squared error of predicted probabilities, summed over classes: ``loss = bias2 + variance``, means over samples."""
+
+    loss: float
+    bias2: float
+    variance: float
+
+
+def ensemble_error(logits: Sequence[Any], labels: Any) -> float:
+    """The error (fraction) of networks with logits (N, C) each that choose the class with the largest SUM of logits.
+
+    The error at infinity of the paper is that of 20 networks. Sums are in float64.
+    """
+    return _error(_stacked(logits).sum(0), labels)
+
+
+def ensemble_errors(logits: Sequence[Any], labels: Any, size: int, repeats: int, seed: int) -> np.ndarray:
+    """The errors of ensembles of ``size`` of the networks with logits (N, C) each, as float64.
+
+    They are of each network for size 1, of the one ensemble of all for the largest size, and else of ``repeats`` random subsets
+    of distinct networks.
+
+    Raises:
+        UsageError: there are fewer networks than ``size``.
+    """
+    nets = _stacked(logits)
+    if not 1 <= size <= len(nets):
+        raise UsageError(f"an ensemble of {size} cannot be made of {len(nets)} networks; train more seeds, or ask for fewer")
+    if size == 1:
+        subsets = [np.array([number]) for number in range(len(nets))]
+    elif size == len(nets):
+        subsets = [np.arange(size)]
+    else:
+        generator = np.random.default_rng(seed)
+        subsets = [generator.choice(len(nets), size, replace=False) for _ in range(repeats)]
+    return np.array([_error(nets[torch.from_numpy(subset)].sum(0), labels) for subset in subsets])
+
+
+def bias_variance(logits: Sequence[Any], labels: Any) -> BiasVariance:
+    """Bias and variance over K networks of their softmax outputs p_k (N, C) about the one-hot labels y, by squared error.
+
+    With m the mean of p_k and v the mean of |p_k - m|^2, variance = v K/(K-1) and bias2 = |m - y|^2 - v/(K-1), unbiased both,
+    and they still add up to the mean of |p_k - y|^2. An unbiased bias2 may be a little below 0.
+
+    Raises:
+        UsageError: there are fewer than two networks.
+    """
+    if len(logits) < 2:
+        raise UsageError(f"bias and variance need at least two networks, not {len(logits)}; train more seeds")
+    outputs = _stacked(logits).softmax(2)
+    mean, count = outputs.mean(0), len(outputs)
+    targets = torch.nn.functional.one_hot(torch.as_tensor(labels).to(mean.device), mean.shape[1])
+    spread = float((outputs - mean).square().sum(2).mean())
+    bias2 = float((mean - targets).square().sum(1).mean()) - spread / (count - 1)
+    variance = spread * count / (count - 1)
+    return BiasVariance(bias2 + variance, bias2, variance)
+
+
+def _stacked(logits: Sequence[Any]) -> Tensor:
+    return torch.stack([torch.as_tensor(each, dtype=torch.float64) for each in logits])
+
+
+def _error(logits: Tensor, labels: Any) -> float:
+    return float((logits.argmax(1) != torch.as_tensor(labels).to(logits.device)).double().mean())
