@@ -30,7 +30,7 @@ class Lines(Reporter):
     """One line an epoch on stderr, and one every half minute of other work, for logs and pipes."""
 
     def __init__(self) -> None:
-        self.told = time.monotonic()
+        self.told: dict[str, float] = {}
 
     def say(self, text: str) -> None:
         """Print it."""
@@ -42,8 +42,8 @@ class Lines(Reporter):
 
     def work(self, what: str, done: int, total: int) -> None:
         """Say how far it is, now and then."""
-        if time.monotonic() - self.told > PATIENCE:
-            self.told = time.monotonic()
+        if time.monotonic() - self.told.setdefault(what, time.monotonic()) > PATIENCE:
+            self.told[what] = time.monotonic()
             self.say(f"{what}: {done:,} of {total:,}")
 
 

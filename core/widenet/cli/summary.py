@@ -44,7 +44,7 @@ def shown(key: str, value: Any) -> str:
     """A result as people read it: accuracies and fractions in per cent."""
     if isinstance(value, float) and ("accuracy" in key or "top5" in key or key == "kept"):
         return f"{value:.2%}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def dry_run(plan: Any, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from widenet import Train, opt
 fraction = and_(ge(0), lt(1))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)  # classes with slots do not go together as bases
 class Layer:
     """Which layer is studied."""
 
@@ -26,7 +26,7 @@ class Layer:
     chunk_seed: int = opt(0, "Where the chunks come from, with the run's seed.", validator=ge(0))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class Drawing(Layer):
     """Which chunks are drawn, and what is measured of them."""
 
@@ -57,9 +57,8 @@ class Drawing(Layer):
             raise ValueError("sizes and grid all both say which chunks are drawn; give one of them")
         if self.ensemble and self.error_infinity is not None:
             raise ValueError("ensemble and error-infinity both give the error at infinite width; give one of them")
-        super_init = getattr(super(), "__attrs_post_init__", None)
-        if super_init is not None:
-            super_init()
+        if isinstance(self, Train):
+            Train.__attrs_post_init__(self)
 
 
 @attrs.frozen(kw_only=True)
@@ -72,7 +71,7 @@ class OverTraining(Layer):
     """Options of ``chunks-over-training``."""
 
     sizes: tuple[int, ...] = opt((), "Chunk sizes. Default: the width halved again and again.", validator=deep_iterable(ge(1)))
-    repeats: int = opt(20, "Chunks of each size.", validator=ge(1))
+    draws: int = opt(20, "Chunks of each size.", validator=ge(1))
     r2_per_class: int = opt(0, "Test samples of each class that R2 is taken of; 0 takes all.", validator=ge(0))
 
 
@@ -81,7 +80,7 @@ class ChunkDimension(Layer):
     """Options of ``chunk-dimension``."""
 
     sizes: tuple[int, ...] = opt((), "Chunk sizes. Default: the width halved again and again.", validator=deep_iterable(ge(1)))
-    repeats: int = opt(5, "Chunks of each size.", validator=ge(1))
+    draws: int = opt(5, "Chunks of each size.", validator=ge(1))
     per_class: int = opt(0, "Test samples of each class; 0 takes all.", validator=ge(0))
 
 
@@ -92,6 +91,3 @@ class RedundantRepr(Drawing, Train):
     train: bool = opt(True, "Train first; --no-train studies the network as it is.")
     loss: Literal["cross-entropy", "squared-hinge"] = opt("cross-entropy", "Loss; squared-hinge is for two classes.")
     stop_below: float = opt(0.0, "Training loss below which training ends early; 0 never.", validator=ge(0))
-
-    def __attrs_post_init__(self) -> None:
-        Drawing.__attrs_post_init__(self)

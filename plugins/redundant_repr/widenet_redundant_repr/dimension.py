@@ -81,7 +81,7 @@ def dimensions(run: Any, net: Any, data: Any, config: ChunkDimension) -> Iterato
     found = represented(run, net, data, config)
     features = np.concatenate([features.numpy() for features, _ in sampled_batches(run, found, config.per_class)])
     sizes = chosen(found.width, config.sizes or "octaves")
-    for size, estimates in chunk_dimensions(features, sizes, config.repeats, config.chunk_seed).items():
+    for size, estimates in chunk_dimensions(features, sizes, config.draws, config.chunk_seed).items():
         values = [each.value for each in estimates if each.value is not None]
         likelihoods = [each.likelihood for each in estimates if each.likelihood is not None]
         yield {

@@ -65,7 +65,7 @@ def _of_epoch(run: Any, net: Any, data: Any, config: OverTraining) -> Iterator[d
     features = list(batches("test"))
     width = features[0][0].shape[1]
     sizes = chosen(width, config.sizes or "octaves")
-    chunks = drawn(width, sizes, config.repeats, run.generator("chunks", config.chunk_seed, "over training"))
+    chunks = drawn(width, sizes, config.draws, run.generator("chunks", config.chunk_seed, "over training"))
     gram = gram_of(features, width, run.device)
     values = {name: table.mean(1) for name, table in statistics(gram, chunks).items()}
     if trained:

@@ -186,5 +186,9 @@ def _spread(values: np.ndarray, reason: str) -> dict[str, Any]:
     if np.isnan(values).any():
         return {"mean": None, "deviation": None, "low": None, "high": None, "reason": reason}
     low, high = np.quantile(values, [0.025, 0.975]).tolist()
-    deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    return {"mean": float(values.mean()), "deviation": deviation, "low": low, "high": high, "reason": ""}
+    return {"mean": float(values.mean()), "deviation": deviation(values), "low": low, "high": high, "reason": ""}
+
+
+def deviation(values: np.ndarray) -> float:
+    """Sample standard deviation of values (R,); exactly 0 where all are the same."""
+    return float(values.std(ddof=1)) if np.ptp(values) else 0.0

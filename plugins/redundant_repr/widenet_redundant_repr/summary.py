@@ -11,7 +11,7 @@ import numpy as np
 from widenet_redundant_repr.chunks import sampling_floor
 from widenet_redundant_repr.config import Drawing
 from widenet_redundant_repr.infinity import Infinity
-from widenet_redundant_repr.measure import Grams, Measured, means
+from widenet_redundant_repr.measure import Grams, Measured, deviation, means
 from widenet_redundant_repr.powerlaw import PowerLaw, critical_width, fit_power_law
 from widenet_redundant_repr.representation import Representation
 
@@ -38,7 +38,7 @@ def rows(found: Measured) -> Iterator[dict[str, Any]]:
                 row[name] = None if np.isnan(value) else value
             if name == "test_error" and name in found.values:
                 values = found.values[name][k]
-                row["deviation"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+                row["deviation"] = deviation(values)
         yield {**row, "reason": reason}
 
 
@@ -82,8 +82,10 @@ def said(summary: dict[str, Any]) -> Iterator[str]:
         rule = f"R2 at least {found['r2']:g}, training error within {found['tolerance']:g} of the layer's"
         if found["critical_width"] is None:
             yield f"no chunk on the grid is complete ({rule}): no sign of redundancy"
+        elif found["critical_width"] == summary["width"]:
+            yield f"only the whole layer is complete ({rule}): no sign of redundancy"
         else:
-            yield f"w_c* = {found['critical_width']}, {found['clones']} clones in {summary['width']} neurons ({rule})"
+            yield f"w_c* = {found['critical_width']}: {found['clones']} clones in {summary['width']} neurons ({rule})"
     law = summary["power_law"]
     if law["exponent"] is None:
         yield f"no power law fitted: {law['reason']}"
