@@ -47,6 +47,13 @@ def apart(*words: Any, cwd: Path, env: dict[str, str] | None = None) -> Answer:
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.fixture(autouse=True)
+def denormal_numbers():
+    """There are denormal numbers in every test, also after a command that ran in this process has had them flushed."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
+
+
 @pytest.fixture
 def wn(tmp_path):
     """``wn(*words)`` in this process, with a fresh folder to work in."""

@@ -25,7 +25,7 @@ from widenet.plugins import Registry
 
 ARCH, DATASET = "core/conv2:width=0.1", "core/tiny"
 SWITCHES = ("WN_PLUGINS", "WN_STRICT")
-SHAPES = ((1, 16, 16), (3, 32, 32), (3, 224, 224))
+SHAPES = ((1, 16, 16), (3, 32, 32), (3, 224, 224), (64,))
 KILLER = '''"""Kill the process, as a scheduler or the kernel would, when its second epoch is logged."""
 import os, signal
 from widenet import hookimpl
@@ -129,7 +129,7 @@ def _samples(runs: Sequence[Path], folder: Path, files: Sequence[Path]) -> list[
     there = {Run.open(run).has_masks() for run in runs}
     for masked, method in ((False, "core/train"), (True, "conformance/masked")):
         if masked not in there:
-            words = ["run", method, "--arch", ARCH, "--dataset", DATASET, "--epochs", "1"]
+            words = ["run", method, "--arch", ARCH, "--dataset", DATASET, "--epochs", "1", "--save-every", "1"]
             _wn(words, folder / "samples", [*files, folder / "conformance.py"])
     return _folders(folder / "samples")
 

@@ -1,7 +1,8 @@
 """``wn`` in processes of their own, which start in a moment and can be struck at chosen points.
 
 A server that has torch loaded forks one process a command. A point says where and what: ``"logged:2:KILL"`` sends SIGKILL
-after the second line of metrics, ``"step:5:full"`` lets files grow no further after the fifth optimiser step.
+after the second line of metrics, ``"step:5:full"`` lets files grow no further after the fifth optimiser step. ``captured``
+counts chunks of a capture, of which each is then a part of its own.
 """
 
 import contextlib
@@ -210,6 +211,14 @@ def _renaming(strike: _Strike) -> None:
     Path.replace = replace
 
 
+def _captured(strike: _Strike) -> None:
+    """Strike after a chunk of a capture is written; every chunk is a part."""
+    from widenet.capture import writing
+
+    writing.PART = 1
+    _after(writing, "write", strike)
+
+
 def _recording(status: str, strike: _Strike) -> None:
     """Strike before the record of a run with this status is written."""
     from widenet.runs import Run
@@ -232,6 +241,7 @@ PLACES = {
     "saved": _saved,
     "weights": _weights,
     "masks": _masks,
+    "captured": _captured,
     "finishing": functools.partial(_recording, "finished"),
     "stopping": functools.partial(_recording, "stopped"),
 }

@@ -174,7 +174,7 @@ def test_a_plugin_from_a_file_passes(wn):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["core", "supermask", "weight-symmetry"])
+@pytest.mark.parametrize("name", ["core", "redundant-repr", "supermask", "weight-symmetry"])
 def test_what_comes_with_widenet_passes(wn_apart, name):
     answer = wn_apart("check-plugin", name, "--json")
     assert answer.code == 0, answer.err

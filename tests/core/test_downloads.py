@@ -135,7 +135,9 @@ def test_cifar_pixels_and_options(site, tmp_path):
     assert (data.train.pad, data.train.flip, data.test.pad, data.test.flip) == (4, True, 0, False)
     assert (data.train.mean, data.train.std) == ((0.491, 0.482, 0.447), (0.247, 0.243, 0.262))
     plain = load("cifar10", tmp_path, augment=False).train
-    assert (plain.pad, plain.flip) == (0, False)
+    assert (plain.pad, plain.flip, plain.border) == (0, False, "black")
+    mirrored = load("cifar10", tmp_path, border="reflect").train
+    assert (mirrored.pad, mirrored.flip, mirrored.border) == (4, True, "reflect")
 
 
 def test_mnist_pixels(site, tmp_path):

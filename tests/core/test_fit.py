@@ -1,6 +1,8 @@
 """The training loop: schedule, optimisers, what it saves, and that it changes nothing it should not."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -283,3 +285,13 @@ def test_tune_process_says_what_repetition_depends_on():
     finally:
         tune_process(threads=threads)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_denormal_numbers_are_flushed_in_every_thread():
+    """In a process of its own: the switch is the processor's."""
+    code = (
+        "import torch; from widenet.train.process import tune_process; x = torch.full((1_000_000,), 1e-40)\n"
+        "before = int((2 * x[:9]).count_nonzero()); tune_process(2); after = int((2 * x).count_nonzero()); print(before, after)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told == "9 0\n"

@@ -26,6 +26,11 @@ PINNED = {
     "random-mask --arch mnist-cnn --min-sparsity 0.2": "random-mask-mnist-cnn-digits-feb0f05a/seed-0",
     "fixed-param --arch mnist-fc:params=100000,depth=3 --seed 2": "fixed-param-mnist-fc-digits-92514f62/seed-2",
     "prune --arch cifar10-cnn --rates 2=0.3,conv1@5=0.6 --rewind": "prune-cifar10-cnn-digits-14234c7f/seed-0",
+    "redundant-repr --arch wrn28:k=1": "redundant-repr-wrn28-digits-3d3a825d/seed-0",
+    "redundant-repr --dataset parity:source=digits,components=6 --arch pmnist-fc:width=64 --loss squared-hinge --sizes 4,8": (
+        "redundant-repr-pmnist-fc-parity-7d46ce0c/seed-0"
+    ),
+    "train --arch wrn16:k=2,dropout=0.1 --final-lr 0.001 --per-class 100 --save-at 1,5": "train-wrn16-digits-119bec77/seed-0",
     "core/train --dataset core/digits:size=32 --arch core/resnet20": "train-resnet20-digits-f32ed1a9/seed-0",
 }
 TINY = "--dataset tiny --arch fc"
@@ -43,6 +48,7 @@ SAME = [
     ),
     (f"train {TINY} --weight-decay 1e-4", f"train {TINY} --weight-decay 0.0001"),
     (f"train {TINY} --no-nesterov", f"train {TINY}"),
+    (f"train {TINY} --final-lr 0 --per-class 0 --save-at ,", f"train {TINY}"),
     ("train --dataset tiny:size=8,classes=3 --arch fc", "train --dataset tiny:classes=3,size=8 --arch core/fc"),
     ("train --dataset npz:path=./a/../x.npz --arch fc", "train --dataset npz:path=a/../x.npz --arch fc"),
     (f"core/train {TINY}", f"train {TINY}"),

@@ -16,7 +16,7 @@ from widenet.options import options
 from widenet_supermask.presets import PRESETS
 
 HELP = {
-    "": ["Usage: wn [OPTIONS] COMMAND", "wn run supermask --arch conv4", "list-plugins", "check-plugin"],
+    "": ["Usage: wn [OPTIONS] COMMAND", "wn run supermask --arch conv4", "capture", "list-plugins", "check-plugin"],
     "run": ["supermask", "Find a subnetwork of random weights", "Train every weight of any network on any data."],
     "analyze": ["mask-stats", "Count kept weights, density and dead units of each masked layer."],
     "run supermask": ["Method options:", "Training options:", "Common options:", "Command options:", "wn run supermask --arch"],
@@ -24,6 +24,10 @@ HELP = {
     "run random-mask": ["whose sparsity is drawn", "--min-sparsity FLOAT", "[default: 0.99]"],
     "run fixed-param": ["--arch mnist-fc:params=100000,depth=3"],
     "run prune": ["--rates TEXT,...", "--rewind / --no-rewind", "one-shot"],
+    "run redundant-repr": ["study the chunks of its last representation", "--error-repeats INT", "--final-lr FLOAT"],
+    "analyze chunks": ["Usage: wn analyze chunks [OPTIONS] RUN...", "--structured largest-norm|greedy|kmeans,..."],
+    "analyze bias-variance": ["Usage: wn analyze bias-variance [OPTIONS] RUN RUN..."],
+    "capture": ["Usage: wn capture [OPTIONS] RUN", "--split train|test|val,...", "Capture options:", "--dry-run", "fc:input"],
     "analyze symmetry": ["Usage: wn analyze symmetry [OPTIONS]", "Common options:"],
     "analyze symmetry-across": ["Usage: wn analyze symmetry-across [OPTIONS] RUN RUN...", "Analysis options:"],
     "run train": ["Training options:", "Common options:"],
@@ -65,7 +69,7 @@ def test_every_option_has_help(wn):
     commands = [command for command in cli.commands.values() if not isinstance(command, click.Group)]
     commands += [method_command(method, method.name) for method in registry.components(Method)]
     commands += [analysis_command(analysis, analysis.name) for analysis in registry.components(Analysis)]
-    assert len(commands) >= 14
+    assert len(commands) >= 20
     for command in [cli, *commands]:
         assert command.help
         for param in command.params:

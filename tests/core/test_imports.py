@@ -22,7 +22,8 @@ ORDER = [
         "figures",
         "data",
     ),
-    *("masks", "kernels", "train", "capture", "opening", "plan", "execute", "analyse", "export", "builtin", "scaffold", "testing", "cli"),
+    *("masks", "kernels", "train", "capture", "opening", "plan", "execute", "analyse", "export"),
+    *("builtin", "scaffold", "testing", "cli"),
 ]
 """Each part imports only from those before it."""
 FACE = {"components", "errors", "plugins"}

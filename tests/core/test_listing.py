@@ -17,6 +17,8 @@ BAD = Path(__file__).parent / "bad_plugins"
 STUDIED = ["mnist-fc", "mnist-cnn", "cifar10-cnn"]
 STUDIES = ["shuffled-mask", "random-mask", "fixed-param", "prune"]
 """Models and methods of weight-symmetry."""
+WIDE = ["wrn28", "wrn16", "densenet40", "densenet28", "densenet100", "pmnist-fc", "read-out"]
+"""Models of redundant-repr."""
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def name_of(run):
 def test_list_plugins(wn):
     answer = wn("list-plugins", "--json")
     assert answer.err == ""
-    assert [row["plugin"] for row in answer.json] == ["core", "supermask", "weight-symmetry"]
+    assert [row["plugin"] for row in answer.json] == ["core", "redundant-repr", "supermask", "weight-symmetry"]
     core = answer.json[0]
     assert sum(row["methods"] for row in answer.json) == len(wn("list", "methods", "--json").json)
     assert {key: core[key] for key in ("from", "status", "datasets", "why")} == {
@@ -51,16 +53,18 @@ def test_list_plugins(wn):
     assert table.out.splitlines()[0].split() == [
         *("plugin", "version", "from", "status", "models", "datasets", "methods", "analyses", "exports"),
     ]
-    assert table.out.splitlines()[2].split()[:4] == ["supermask", "0.1.0", "widenet-supermask", "ok"]
+    assert table.out.splitlines()[3].split()[:4] == ["supermask", "0.1.0", "widenet-supermask", "ok"]
 
 
 @pytest.mark.parametrize(
     ("kind", "known"),
     [
-        ("models", ["conv2", "conv4", "conv6", "conv8", "fc", "resnet20", "cresnet18", "wide_resnet50_2", *STUDIED]),
+        ("models", ["conv2", "conv4", "conv6", "conv8", "fc", "resnet20", "cresnet18", "wide_resnet50_2", *WIDE, *STUDIED]),
         ("datasets", ["digits", "mnist", "cifar10", "cifar100", "imagenet", "folder", "npz", "tiny"]),
-        ("methods", ["train", "supermask", *STUDIES]),
+        ("datasets", ["parity", "cifar-randaugment", "representations"]),
+        ("methods", ["train", "redundant-repr", "supermask", *STUDIES]),
         ("analyses", ["mask-stats", "mask-overlap", "symmetry", "symmetry-across"]),
+        ("analyses", ["chunks", "chunks-over-training", "chunk-dimension", "bias-variance"]),
         ("exports", ["subnet"]),
     ],
 )
@@ -85,7 +89,7 @@ def test_show_a_component(wn):
     about = {"option": "nesterov", "values": "true|false", "default": False, "also": []}
     assert described["nesterov"] == {**about, "help": "Nesterov's momentum (SGD)."}
     assert described["optimizer"]["values"] == ["sgd", "adam", "adamw"]
-    assert list(described)[-1] == "save_every"
+    assert list(described)[-1] == "save_at"
     assert content["presets"]["paper"]["epochs"] == 100
     text = wn("show", "supermask").out
     assert "Fraction of each layer's weights that is KEPT" in text
@@ -323,15 +327,18 @@ def test_names_complete(site, monkeypatch, shelf, supermask_run, train_run):
     site.install(BAD / "good.py")
     runs = [name_of(supermask_run), name_of(train_run)]
     assert completed("run", incomplete="su") == ["supermask", "supermask-import"]
-    assert completed("run") == ["train", "well", "supermask", "supermask-import", *STUDIES]
+    assert completed("run") == ["train", "well", "redundant-repr", "supermask", "supermask-import", *STUDIES]
     assert completed("run", "supermask", "--arch", incomplete="con") == ["conv2", "conv4", "conv6", "conv8"]
     assert completed("run", "supermask", "--arch", incomplete="mnist") == STUDIED[:2]
+    assert completed("run", "redundant-repr", "--arch", incomplete="wrn") == ["wrn28", "wrn16"]
     assert completed("run", "prune", "--preset", incomplete="it") == ["iterative"]
-    assert completed("run", "supermask", "--dataset", incomplete="ci") == ["cifar10", "cifar100"]
+    assert completed("run", "supermask", "--dataset", incomplete="ci") == ["cifar10", "cifar100", "cifar-randaugment"]
     assert completed("run", "supermask", "--preset") == list(PRESETS)
     assert completed("run", "supermask", "--preset", incomplete="pap") == ["paper"]
     assert completed("export", incomplete="super") == runs[:1]
     assert completed("export", "--what", incomplete="su") == ["subnet"]
+    assert completed("capture", incomplete="super") == runs[:1]
+    assert completed("capture", "--split", incomplete="t") == ["train", "test"]
     assert completed("run", "supermask", "--optimizer", incomplete="a") == ["adam", "adamw"]
     assert completed("run", "supermask", "--analyze", incomplete="mask") == ["mask-stats"]
     assert completed("run", "supermask", "--from", incomplete="super") == runs[:1]

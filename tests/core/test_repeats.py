@@ -46,6 +46,7 @@ def times(root):
 WORDS = {
     "train": TRAIN,
     "adam": [*TRAIN[:-2], "--lr", "0.002", "--optimizer", "adam", "--save-every", "2"],
+    "few images": [*TRAIN, "--per-class", "20", "--save-at", "1", "--final-lr", "0.01"],
     "held out": [*TRAIN, "--val", "0.2", "--label-smoothing", "0.1"],
     "partial batch": [*TRAIN, "--batch-size", "27", "--optimizer", "adamw", "--lr", "0.002"],
     "from seed 4": [*TRAIN, "--seed", "4"],

@@ -31,15 +31,22 @@ show conv4
 show weight-symmetry
 show shuffled-mask
 show mnist-fc --json
+show redundant-repr
+show wrn28
+show parity --json
 run --help
 run supermask --help
 run train --help
 run shuffled-mask --help
 run prune --help
+run redundant-repr --help
 analyze --help
 analyze mask-stats --help
 analyze symmetry --help
 analyze symmetry-across --help
+analyze chunks --help
+analyze bias-variance --help
+capture --help
 export --help
 runs --help
 new-plugin --help
@@ -60,7 +67,15 @@ def test_nothing_heavy_is_imported(supermask_run, tmp_path):
 
 @pytest.mark.parametrize(
     "module",
-    ["widenet", "widenet.testing", "widenet.builtin.plugin", "widenet_supermask", "widenet_weight_symmetry", "widenet.store"],
+    [
+        "widenet",
+        "widenet.testing",
+        "widenet.builtin.plugin",
+        "widenet_redundant_repr",
+        "widenet_supermask",
+        "widenet_weight_symmetry",
+        "widenet.store",
+    ],
 )
 def test_nothing_heavy_is_imported_by(module):
     code = f"import sys, {module}; assert not [name for name in {HEAVY} if name in sys.modules]"
@@ -78,5 +93,8 @@ def test_usage_errors_come_before_torch(tmp_path):
         ["run", "supermask", "--preset", "papr"],
         ["run", "shuffled-mask", "--sparsity", "1"],
         ["run", "prune", "--rates", "5=0.6,2=0.3"],
+        ["run", "redundant-repr", "--sizes", "4", "--grid", "all"],
+        ["capture", "nosuch", "--layers", "fc"],
+        ["capture", "nosuch", "--layers", "fc", "--split", "all"],
     ):
         subprocess.run([sys.executable, "-c", code, *words], check=True, cwd=tmp_path, capture_output=True)

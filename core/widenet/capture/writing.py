@@ -48,14 +48,14 @@ def capture(run: Run, net: nn.Module, data: Any, wanted: Wanted, batch_size: int
     with writing(run.path / FOLDER):
         if found := find(run, told, wanted):
             return found
-        with writable(folder):
-            folder.mkdir(parents=True, exist_ok=True)
         row = _row(shapes, classes, wanted)
         rows = max(1, PART // (row * ROWS)) * ROWS
         attributes = {"schema": 1, "run": run.name, "key": json.dumps(told), "layers": json.dumps(wanted.layers)}
         parts = [folder / f"{start:09d}.h5" for start in range(0, len(index), rows)]
         done = next((number for number, part in enumerate(parts) if not part.exists()), len(parts))
         _announce(run, wanted, len(index), row, done * rows)
+        with writable(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         source = _Rows(stream(net, split, wanted.layers, wanted.reduction, batch_size, done * rows, wanted.torch_dtype))
         for number in range(done, len(parts)):
             places = index[number * rows : (number + 1) * rows]
@@ -64,9 +64,9 @@ def capture(run: Run, net: nn.Module, data: Any, wanted: Wanted, batch_size: int
                 lay_out(file, len(places), classes, shapes, wanted)
                 file["index"][...] = places.numpy()
                 for start in range(0, len(places), ROWS):
-                    block = source.take(min(ROWS, len(places) - start))
-                    write(file, start, block)
-                    run.reporter.work(f"capturing {wanted.split}", number * rows + start + len(block.labels), len(index))
+                    write(file, start, source.take(min(ROWS, len(places) - start)))
+                    gone = min(number * rows + start + ROWS, len(index))
+                    run.reporter.work(f"capturing {wanted.split}", gone, len(index))
         path = folder.with_suffix(".h5")
         if len(parts) == 1:
             parts[0].replace(path)

@@ -15,6 +15,7 @@ from widenet.cli import completion
 from widenet.cli.common import Command, Sectioned, click_options, settings_options
 from widenet.cli.terminal import print_json, print_rows
 from widenet.components import Settings, opt
+from widenet.errors import UsageError
 from widenet.options import COMMAND_LINE, build, resolve
 
 if TYPE_CHECKING:
@@ -79,12 +80,17 @@ def _captured(
 ) -> Iterator[dict[str, Any]]:
     """Capture what is wanted, split by split; a row for each layer of each."""
     from widenet import opening
-    from widenet.capture import Wanted, matching, size_of
-    from widenet.capture import capture as keep
     from widenet.runs import Run, find
-    from widenet.train.process import tune_process
 
     run = Run.open(find(name, settings.runs_dir), reporter=ears, registry=registry)
+    if not (weights := run.path / "weights" / f"{options.tag}.pt").is_file():
+        saved = ", ".join(sorted(path.stem for path in weights.parent.glob("*.pt"))) or "none yet"
+        raise UsageError(f"{run.name} has no weights {options.tag!r}; it saved {saved} (--save-every and --save-at save more)")
+    # Not before there is a run: they load torch.
+    from widenet.capture import Wanted, matching, size_of
+    from widenet.capture import capture as keep
+    from widenet.train.process import tune_process
+
     tune_process(settings.threads)
     run.device = opening.device(settings.device)
     net = opening.network(registry, run, options.tag).to(run.device).eval()

@@ -95,7 +95,9 @@ class Gram:
             self._add_products(shift[None])
 
     def columns(self, index: Tensor | slice) -> Gram:
-        """The Gram of some columns, in the order of ``index`` (int64 (k,) or a slice)."""
+        """The Gram of some columns, in the order of ``index`` (int64 (k,) or a slice, which copies nothing)."""
+        if isinstance(index, slice):
+            return Gram.of(self.count, self._mean[index], self.scatter[index, index])
         chosen = torch.arange(len(self._mean), device=self._mean.device)[index]
         return Gram.of(self.count, self._mean[chosen], self.scatter[chosen[:, None], chosen])
 
