@@ -205,7 +205,7 @@ def test_only_what_the_run_was_trained_on_is_its_training_split(wn, copied):
         (("--layers", "linear.0", "--per-class", "-1"), 2, "must be >= 0: -1"),
         (("--layers", "linear.0", "--batch-size", "0"), 2, "must be >= 1: 0"),
         (("--layers", "linear.0", "--device", "nowhere"), 2, "--device nowhere cannot be used here"),
-        (("--layers", "linear.0", "--tag", "epoch-0007"), 1, "weights/epoch-0007.pt; the run did not get that far"),
+        (("--layers", "linear.0", "--tag", "epoch-0007"), 2, "has no weights 'epoch-0007'; it saved "),
     ],
 )
 def test_a_request_that_cannot_be_met(wn, copied, words, code, said):
@@ -226,8 +226,8 @@ def test_a_run_that_is_not_there(wn, copied):
 def test_of_an_unfinished_run_there_is_what_it_saved(wn, tmp_path):
     assert fork(TRAIN, tmp_path, "saved:1:INT").code == 130
     path = run_path(tmp_path)
-    line = refused(wn("capture", path, "--layers", "linear.0"), 1)
-    assert "weights/final.pt; the run did not get that far" in line
+    line = refused(wn("capture", path, "--layers", "linear.0"))
+    assert "has no weights 'final'; it saved epoch-0001, init" in line
     assert not (path / "activations").exists()
     ok(wn("capture", path, "--layers", "linear.0", "--tag", "epoch-0001", "--quiet"))
 

@@ -104,7 +104,9 @@ def held_out_r2(gram: Gram, other: Gram, index: Any) -> float:
     the layer is constant there.
     """
     chunk = neurons(gram, index)[None]
-    outside = complement(gram, chunk)
+    outside, total = complement(gram, chunk), float(other.scatter.trace())
+    if not outside.shape[1]:
+        return 1.0 if total else math.nan
     lower, y = solved(gram.scatter, chunk, outside, ALPHA)
     weights = torch.linalg.solve_triangular(lower.mT, y, upper=True)[0]
     i, j = chunk[0], outside[0]
@@ -112,7 +114,6 @@ def held_out_r2(gram: Gram, other: Gram, index: Any) -> float:
     left = left + (weights * (inner @ weights - 2 * cross)).sum()
     shift = other.mean - gram.mean
     left = left + other.count * (shift[j] - shift[i] @ weights).square().sum()
-    total = float(other.scatter.trace())
     return 1 - float(left) / total if total else math.nan
 
 
