@@ -72,7 +72,6 @@ class OverTraining(Layer):
 
     sizes: tuple[int, ...] = opt((), "Chunk sizes. Default: the width halved again and again.", validator=deep_iterable(ge(1)))
     draws: int = opt(20, "Chunks of each size.", validator=ge(1))
-    r2_per_class: int = opt(0, "Test samples of each class that R2 is taken of; 0 takes all.", validator=ge(0))
 
 
 @attrs.frozen(kw_only=True)

@@ -23,7 +23,7 @@ TAG = re.compile(r"epoch-(\d+)")
 def over_training(run: Any, net: Any, data: Any, config: OverTraining) -> Iterator[dict[str, Any]]:
     """Yield a row an epoch and chunk size; the figure ``over-training`` shows error and correlation by size.
 
-    Chunks are the same in every epoch. The features are streamed, not kept.
+    Chunks are the same in every epoch. Nothing is kept on disk; the test features of an epoch are held in memory.
 
     Raises:
         UsageError: the run saved no weights on the way, or as the analysis ``chunks``.

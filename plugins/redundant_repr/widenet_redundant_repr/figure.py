@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+TINY = 1e-7
+"""Excess of an error that is rounding: a free error at infinity may be one of the means."""
 THIN: dict[str, Any] = {"marker": "", "linewidth": 0.8}
 """Lines that are there to compare with."""
 
@@ -66,7 +68,7 @@ def draw(curves: Curves, law: PowerLaw | None = None) -> Figure:
 def _test_error(axes: Axes, curves: Curves, law: PowerLaw | None) -> None:
     """Test errors, less the error at infinity if there is one, on two logarithmic axes; sizes with a mean of 0 are left out."""
     excess = np.asarray(curves.test_errors) - (curves.error_infinity or 0.0)
-    sizes, shown = np.asarray(curves.sizes), excess.mean(1) > 0
+    sizes, shown = np.asarray(curves.sizes), excess.mean(1) > TINY
     less = "" if curves.error_infinity is None else r" $-$ error$_\infty$"
     axes.set(yscale="log", ylabel=f"test error{less} (fraction)")
     if not shown.any():
@@ -80,6 +82,7 @@ def _test_error(axes: Axes, curves: Curves, law: PowerLaw | None) -> None:
     if law is not None and law.exponent is not None:
         spread = "" if law.exponent_error is None else rf" \pm {law.exponent_error:.2f}"
         axes.plot([], [], linestyle="none", label=f"fitted exponent ${-law.exponent:.2f}{spread}$", **THIN)
+    axes.set_ylim(excess.mean(1).min() / 3, None)
     axes.legend(loc="lower left")
 
 

@@ -58,6 +58,7 @@ def summarise(
     summary = {
         "layer": found.layer,
         "width": found.width,
+        "constant_neurons": int((grams.test.scatter.diagonal() == 0).sum()),
         "test_samples": grams.test.count,
         "train_samples": len(found.train),
         "read_out": "the trained one" if found.head is not None else "refitted to each chunk",
@@ -78,6 +79,8 @@ def summarise(
 
 def said(summary: dict[str, Any]) -> Iterator[str]:
     """The summary in words, a line each."""
+    if dead := summary["constant_neurons"]:
+        yield f"{dead} of {summary['width']} neurons are the same on all test samples; the correlations count them as 0"
     for found in summary["thresholds"]:
         rule = f"R2 at least {found['r2']:g}, training error within {found['tolerance']:g} of the layer's"
         if found["critical_width"] is None:
