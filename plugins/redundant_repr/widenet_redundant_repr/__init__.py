@@ -12,7 +12,7 @@ from widenet import Analysis, Comparison, Dataset, Method, Model, hookimpl
 from widenet_redundant_repr.config import ChunkDimension, Chunks, OverTraining, RedundantRepr
 from widenet_redundant_repr.datasets import DATASETS
 from widenet_redundant_repr.models import MODELS
-from widenet_redundant_repr.presets import PARITY, TRAIN
+from widenet_redundant_repr.presets import CHECK, PARITY, TRAIN
 from widenet_redundant_repr.published_components import DATASETS as PUBLISHED_DATASETS
 from widenet_redundant_repr.published_components import MODELS as PUBLISHED_MODELS
 
@@ -70,7 +70,7 @@ def datasets() -> Iterable[Dataset]:
 @hookimpl
 def methods() -> Iterable[Method]:
     """``wn run redundant-repr``."""
-    yield Method("redundant-repr", redundant_repr, RedundantRepr, presets={**TRAIN, **PARITY})
+    yield Method("redundant-repr", redundant_repr, RedundantRepr, presets={**TRAIN, **PARITY, **CHECK})
 
 
 @hookimpl

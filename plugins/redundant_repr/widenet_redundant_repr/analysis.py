@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from widenet import figures, opening
+from widenet import UsageError, figures, opening
 from widenet.capture import stream
 from widenet.files import write_csv, write_json
 from widenet.kernels.gram import Gram
@@ -29,13 +29,27 @@ from widenet_redundant_repr.measure import (
     tidy,
 )
 from widenet_redundant_repr.powerlaw import PowerLaw
-from widenet_redundant_repr.representation import Representation, gram_of, represented, sampled_gram
+from widenet_redundant_repr.representation import Representation, chosen_layer, gram_of, represented, sampled, sampled_gram
 from widenet_redundant_repr.structured import greedy, largest_norm, representatives
 from widenet_redundant_repr.summary import errors_of, rows, said, summarise
 
 GROUPINGS = 5
 """Chunks of each size that k-means gives, from other starts."""
 NOISE_ROWS = 4096
+
+
+def check(run: Any, net: Any, data: Any, config: Drawing) -> None:
+    """Refuse at once what :func:`study` would refuse in the end, before a network is trained for nothing.
+
+    Raises:
+        UsageError: as there.
+    """
+    width = chosen_layer(net, data, config)[1]
+    chosen(width, config.sizes or config.grid)
+    sampled(run, data.test.labels(), config.r2_per_class)
+    error_infinity(run, data, config)
+    if run.record.get("parents") and {"untrained", "untrained-noise"} & set(config.controls):
+        raise UsageError("a run that starts --from another has no untrained network to compare with; leave that control out")
 
 
 def study(run: Any, net: Any, data: Any, config: Drawing) -> tuple[list[dict[str, Any]], dict[str, Any]]:

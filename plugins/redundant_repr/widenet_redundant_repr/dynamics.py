@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from widenet import UsageError, figures, opening
-from widenet.capture import readout, stream
+from widenet.capture import stream
 from widenet_redundant_repr.chunks import undefined
 from widenet_redundant_repr.config import OverTraining
 from widenet_redundant_repr.grid import chosen
 from widenet_redundant_repr.measure import SPLITS, drawn, statistics
 from widenet_redundant_repr.readout import Sliced, chunk_errors
-from widenet_redundant_repr.representation import gram_of, one_layer
+from widenet_redundant_repr.representation import chosen_layer, gram_of
 
 TAG = re.compile(r"epoch-(\d+)")
 
@@ -54,21 +54,18 @@ def saved_epochs(run: Any) -> list[tuple[int, str]]:
 
 
 def _of_epoch(run: Any, net: Any, data: Any, config: OverTraining) -> Iterator[dict[str, Any]]:
-    head = readout(net, data.test)
-    layer = one_layer(net, config, head)
-    trained = layer == head.layer
+    layer, width, head = chosen_layer(net, data, config)
 
     def batches(split: str) -> Iterator[Any]:
         for batch in stream(net, getattr(data, split), [layer], config.reduction):
             yield batch.layers[layer], batch.labels
 
     features = list(batches("test"))
-    width = features[0][0].shape[1]
     sizes = chosen(width, config.sizes or "octaves")
     chunks = drawn(width, sizes, config.draws, run.generator("chunks", config.chunk_seed, "over training"))
     gram = gram_of(features, width, run.device)
     values = {name: table.mean(1) for name, table in statistics(gram, chunks).items()}
-    if trained:
+    if head is not None and layer == head.layer:
         flat = [index for of_size in chunks.values() for index in of_size]
         ends = np.cumsum([len(of_size) for of_size in chunks.values()])[:-1]
         for split in SPLITS:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from widenet import UsageError
+from widenet.runs import ranks
 from widenet.train import fit
-from widenet_redundant_repr.analysis import study
+from widenet_redundant_repr.analysis import check, study
 from widenet_redundant_repr.config import RedundantRepr
 from widenet_redundant_repr.pmnist import squared_hinge
 
@@ -19,12 +20,15 @@ def carry_out(run: Any, net: Any, data: Any, config: RedundantRepr) -> dict[str,
     """
     if config.loss == "squared-hinge" and data.classes != 2:
         raise UsageError(f"--loss squared-hinge is for two classes, {data.name} has {data.classes}; choose cross-entropy")
+    check(run, net, data, config)
     if config.train:
         loss = squared_hinge if config.loss == "squared-hinge" else None
         for epoch in fit(run, net, data, config, loss=loss):
             if epoch.values["train/loss"] < config.stop_below:
                 run.say(f"training loss {epoch.values['train/loss']:.3g} is below {config.stop_below:g}: training ends here")
                 break
+    if not ranks.leading():  # of torchrun's processes one studies what all have trained
+        return {}
     _, found = study(run, net, data, config)
     law = found["power_law"]
     kept = ("layer", "width", "test_error", "train_error", "error_infinity", "error_infinity_source", "critical_width")

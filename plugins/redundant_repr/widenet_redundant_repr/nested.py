@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from widenet.capture import ReadOut
-from widenet.kernels.gram import Gram, correlation_sums, residual_scatter
-from widenet_redundant_repr.chunks import nested_r2
+from widenet.kernels.gram import NOTHING, Gram, correlation_sums
 from widenet_redundant_repr.regression import factor
 
 ENTRIES = 1 << 22
@@ -34,24 +33,22 @@ def nested_statistics(gram: Gram, permutation: Tensor) -> dict[str, np.ndarray]:
     """
     left, lower = ordered(gram, permutation)
     width, own = len(left), left.diagonal().clone()
-    r2 = nested_r2(gram, permutation)
-    outside = own.sum() - own.cumsum(0)
-    explained = torch.from_numpy(r2).to(own) * own.sum() - own.cumsum(0)
-    r2_out = torch.where(outside > 0, (explained / outside).clamp(0, 1), torch.nan)
+    residual = own[:, None] - lower.square().cumsum(1)  # of each neuron (row), by the last one that explains it
+    residual = torch.where(residual > NOTHING * own[:, None], residual, 0.0).tril_(-1)
+    unexplained, total = residual.sum(0), own.sum()
+    outside = torch.cat([own.flip(0).cumsum(0).flip(0)[1:], own.new_zeros(1)])
+    r2_out = torch.where(outside > 0, 1 - unexplained / outside, torch.where(total > 0, 1.0, torch.nan))
     r2_out[-1] = torch.nan
     correlation, correlation_out = np.full(width, np.nan), np.full(width, np.nan)
-    for c in range(1, width):
-        if gram.count < c + 2:
-            break
+    for c in range(1, min(width, gram.count - 1)):
         left[c:, c:] -= torch.outer(lower[c:, c - 1], lower[c:, c - 1])
         rest = left[c:, c:]
         others, none = torch.arange(width - c, device=left.device), rest.new_zeros(0, width - c)
-        residual = residual_scatter(rest, others, none)
-        residual[residual <= 1e-9 * own[c:]] = 0
-        total, pairs = correlation_sums(rest, others, none, residual, gram.count)
-        correlation[c - 1] = total / (width * (width - 1) / 2)
-        correlation_out[c - 1] = total / pairs if pairs else np.nan
+        sums, pairs = correlation_sums(rest, others, none, residual[c:, c - 1], gram.count)
+        correlation[c - 1] = sums / (width * (width - 1) / 2)
+        correlation_out[c - 1] = sums / pairs if pairs else np.nan
     correlation[-1] = 0.0
+    r2 = (1 - unexplained / total).cpu().numpy()
     return {"r2": r2, "r2_out": r2_out.cpu().numpy(), "correlation": correlation, "correlation_out": correlation_out}
 
 

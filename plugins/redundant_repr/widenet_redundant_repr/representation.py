@@ -9,7 +9,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from widenet.capture import Captured, ReadOut, Reduction, Wanted, capture, matching, readout
+from widenet.capture import Captured, ReadOut, Reduction, Wanted, capture, matching, readout, stream
 from widenet.data import balanced
 from widenet.errors import UsageError, WnError
 from widenet.kernels.gram import Gram
@@ -43,8 +43,26 @@ def represented(run: Any, net: Any, data: Any, config: Layer) -> Representation:
     """Capture the layer, or find it captured.
 
     Raises:
-        UsageError: no such layer, or several; none is given and the network does not end in a read-out.
+        UsageError: as :func:`chosen_layer`.
         WnError: what is kept is not what the network computes.
+    """
+    layer, width, head = chosen_layer(net, data, config)
+    train, test = (
+        capture(run, net, data, Wanted(layers=(layer,), split=split, reduction=config.reduction)) for split in ("train", "test")
+    )
+    if head is not None and not _reads(head, test, layer):
+        if layer == head.layer:
+            raise WnError(f"{test.path} does not hold what {head.path} is given; delete it, and run the same command again")
+        head = None
+    classes = data.classes if head is None else len(head.weight)
+    return Representation(layer, width, config.reduction, classes, train, test, head)
+
+
+def chosen_layer(net: Any, data: Any, config: Layer) -> tuple[str, int, ReadOut | None]:
+    """The path of the layer that is meant, its neurons, and the network's read-out, which may be given another layer.
+
+    Raises:
+        UsageError: no such layer, or several; none is given and the network does not end in a read-out.
     """
     try:
         head: ReadOut | None = readout(net, data.test)
@@ -52,33 +70,13 @@ def represented(run: Any, net: Any, data: Any, config: Layer) -> Representation:
         if config.layer is None:
             raise
         head = None
-    layer = one_layer(net, config, head)
-    train, test = (
-        capture(run, net, data, Wanted(layers=(layer,), split=split, reduction=config.reduction)) for split in ("train", "test")
-    )
-    if len(shape := test.shape(layer)) != 2:
-        raise UsageError(f"layer {layer} puts out one number a sample, not neurons; choose another --layer")
-    if head is not None and not _reads(head, test, layer):
-        if layer == head.layer:
-            raise WnError(f"{test.path} does not hold what {head.path} is given; delete it, and run the same command again")
-        head = None
-    classes = data.classes if head is None else len(head.weight)
-    return Representation(layer, shape[1], config.reduction, classes, train, test, head)
-
-
-def one_layer(net: Any, config: Layer, head: ReadOut | None) -> str:
-    """The path of the layer that is meant.
-
-    Raises:
-        UsageError: no such layer, or several.
-    """
-    if config.layer is None:
-        assert head is not None
-        return head.layer
-    layers = matching(net, [config.layer])
+    layers = [head.layer] if config.layer is None and head is not None else matching(net, [config.layer or ""])
     if len(layers) > 1:
         raise UsageError(f"--layer {config.layer} matches {len(layers)} layers, {', '.join(layers[:5])}...; name one")
-    return layers[0]
+    first = next(stream(net, data.test, layers, config.reduction, batch_size=2)).layers[layers[0]]
+    if first.ndim != 2:
+        raise UsageError(f"layer {layers[0]} puts out one number a sample, not neurons; choose another --layer")
+    return layers[0], first.shape[1], head
 
 
 def _reads(head: ReadOut, test: Captured, layer: str) -> bool:
@@ -112,15 +110,24 @@ def sampled_batches(run: Any, found: Representation, per_class: int) -> Iterator
     Raises:
         UsageError: a class has fewer.
     """
-    labels = found.test.labels
+    kept = sampled(run, found.test.labels, per_class)
+    start = 0
+    for features, classes in found.batches("test"):
+        rows = kept[start : start + len(classes)]
+        yield features[rows], classes[rows]
+        start += len(classes)
+
+
+def sampled(run: Any, labels: Tensor, per_class: int) -> Tensor:
+    """Which of the samples with these labels (N,) are taken: so many of each class, or all if 0; bool (N,).
+
+    Raises:
+        UsageError: a class has fewer.
+    """
     kept = torch.full((len(labels),), not per_class)
     if per_class:
         try:
             kept[balanced(labels, per_class, run.generator("chunks", "samples"))] = True
         except ValueError as error:
             raise UsageError(f"{per_class} test samples of each class are wanted, but {error}; ask for fewer") from None
-    start = 0
-    for features, classes in found.batches("test"):
-        rows = kept[start : start + len(classes)]
-        yield features[rows], classes[rows]
-        start += len(classes)
+    return kept

@@ -1,0 +1,484 @@
+"""``wn analyze chunks``: its rows, files and summary, on runs of every kind, and what it refuses."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+import torch
+
+from widenet import loading, opening
+from widenet.kernels.gram import Gram
+from widenet.runs import Run
+from widenet.store import read_arrays
+from widenet_redundant_repr.config import Chunks
+from widenet_redundant_repr.infinity import Infinity
+from widenet_redundant_repr.measure import Grams, Measured
+from widenet_redundant_repr.representation import Representation
+from widenet_redundant_repr.summary import said, summarise
+
+FEW = ("--error-repeats", "6", "--r2-repeats", "5", "--threads", "1")
+WRN = ("train", "--arch", "wrn16:stem=4,last_width=64", "--dataset", "digits", "--epochs", "2", "--lr", "0.2")
+FC = ("train", "--arch", "pmnist-fc:width=16,depth=3", "--dataset", "digits", "--epochs", "2")
+PARITY = ("train", "--arch", "pmnist-fc:width=16,depth=3", "--dataset", "parity:source=digits", "--epochs", "2")
+SHUFFLED = ("shuffled-mask", "--arch", "fc:hidden=12,8", "--dataset", "tiny", "--epochs", "2", "--sparsity", "0.6")
+ALL = ["refitted_test_error", "refitted_train_error", "r2", "r2_out", "r2_held_out", "correlation", "correlation_out"]
+TRAINED = ["test_error", "deviation", "rescaled_test_error", "train_error"]
+LEFT = {"run.json", "log.txt"}
+"""What tells of an analysis that failed."""
+
+HEADLESS = """
+from widenet import Model, hookimpl
+
+
+def headless(shape, classes, config):
+    "A network that does not end in a linear layer."
+    from torch import nn
+
+    pixels = shape[0] * shape[1] * shape[2]
+    return nn.Sequential(nn.Flatten(), nn.Linear(pixels, 8), nn.ReLU(), nn.Linear(8, classes), nn.Softplus())
+
+
+@hookimpl
+def models():
+    yield Model("headless", headless)
+"""
+
+
+@attrs.frozen
+class Studied:
+    """What a command gave: its rows, the folder that it kept them in, and its words."""
+
+    rows: list
+    folder: Path
+    said: str
+
+    @property
+    def summary(self):
+        return json.loads((self.folder / "summary.json").read_text())
+
+    @property
+    def arrays(self):
+        return read_arrays(self.folder / "arrays" / "chunks.h5")
+
+    def of(self, of, chunks="random"):
+        return [row for row in self.rows if (row["of"], row["chunks"]) == (of, chunks)]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("chunks")
+
+
+@pytest.fixture(scope="module")
+def made():
+    return {}
+
+
+@pytest.fixture
+def run(wn, home, made):
+    """``run(*words)``: the folder of a run, carried out once for all; analyses may be added."""
+
+    def carry_out(*words):
+        if words not in made:
+            answer = wn("run", *words, "--threads", "1", "--quiet", "--json", cwd=home)
+            assert answer.code == 0, answer.err
+            made[words] = home / answer.json["run"]
+        return made[words]
+
+    return carry_out
+
+
+@pytest.fixture
+def study(wn, made):
+    """``study(run, *words)``: the analysis, carried out once for all."""
+
+    def analyse(path, *words, again=False):
+        key = (path, *words)
+        if again or key not in made:
+            answer = wn("analyze", "chunks", path, *FEW, *words, "--json")
+            assert answer.code == 0, answer.err
+            made[key] = Studied(answer.json, Path(answer.err.splitlines()[-1].removeprefix("kept in ")), answer.err)
+        return made[key]
+
+    return analyse
+
+
+@pytest.fixture
+def refused(wn):
+    """``refused(run, *words)``: the line that refuses a command, which left no results."""
+
+    def analyse(path, *words, plugin=()):
+        before = files(path)
+        answer = wn(*plugin, "analyze", "chunks", path, *FEW, *words)
+        assert (answer.code, answer.out) == (2, ""), answer
+        new = files(path) - before
+        captures = {name for name in new if name.parent.name == "activations"}
+        assert {name.name for name in new - captures if name.suffix != ".lock"} <= LEFT
+        for record in (path / name for name in new if name.name == "run.json"):
+            assert json.loads(record.read_text())["status"] == "failed"
+        return answer.line
+
+    return analyse
+
+
+def files(path):
+    return {file.relative_to(path) for file in path.rglob("*") if file.is_file()}
+
+
+def logits(path, split="test"):
+    """Logits and labels of a run's network on a whole split, in a plain forward pass."""
+    found = Run.open(path)
+    registry = loading.load()
+    samples = getattr(opening.dataset(registry, found, path, 0, torch.device("cpu")), split)
+    x, labels = next(iter(samples.batches(len(samples))))
+    with torch.inference_mode():
+        return opening.network(registry, found).eval()(x), labels
+
+
+def error(path, split="test"):
+    found, labels = logits(path, split)
+    return float((found.argmax(1) != labels).double().mean())
+
+
+# -- what it gives -----------------------------------------------------------------------------------------------------
+
+
+def test_rows_of_the_published_grid(run, study):
+    path = run(*WRN)
+    found = study(path)
+    assert [row["size"] for row in found.rows] == [1, 2, 4, 8, 16, 32, 64]
+    assert all((row["of"], row["chunks"]) == ("layer", "random") for row in found.rows)
+    assert set(found.rows[0]) == {"of", "chunks", "size", *TRAINED, *ALL, "reason"}
+    whole = found.rows[-1]
+    assert whole["test_error"] == whole["rescaled_test_error"] == pytest.approx(error(path), abs=1e-12)
+    assert whole["test_error"] == pytest.approx(1 - Run.open(path).record["result"]["test_accuracy"], abs=1e-12)
+    assert whole["train_error"] == pytest.approx(error(path, "train"), abs=1e-12)
+    assert (whole["r2"], whole["correlation"], whole["deviation"]) == (pytest.approx(1), pytest.approx(0, abs=1e-9), 0)
+    assert (whole["r2_out"], whole["correlation_out"]) == (None, None)
+    assert whole["reason"] == "no neuron is outside the chunk"
+    assert [row["reason"] for row in found.rows[:-1]] == [""] * 6
+    r2 = [row["r2"] for row in found.rows]
+    assert r2 == sorted(r2)
+
+
+def test_files_hold_what_the_rows_say(run, study):
+    found = study(run(*WRN))
+    assert {"chunks.csv", "chunks.png", "chunks.svg", "summary.json", "result.csv", "result.json"} <= {
+        file.name for file in found.folder.iterdir()
+    }
+    assert (found.folder / "chunks.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (found.folder / "chunks.svg").read_text()[:1000]
+    values = {name.removeprefix("layer/random/"): value for name, value in found.arrays.items()}
+    assert values["size"].tolist() == [row["size"] for row in found.rows]
+    shapes = {name: value.shape for name, value in values.items() if name != "size"}
+    assert {shape for name, shape in shapes.items() if name.endswith(("_error", "_loss"))} == {(7, 6)}
+    assert {shape for name, shape in shapes.items() if not name.endswith(("_error", "_loss"))} == {(7, 5)}
+    for name in ("test_error", "refitted_train_error", "r2", "correlation"):
+        assert [row[name] for row in found.rows] == pytest.approx(values[name].mean(1).tolist(), abs=1e-12)
+    with (found.folder / "chunks.csv").open() as file:
+        tidy = list(csv.DictReader(file))
+    assert len(tidy) == 7 * len(shapes)
+    for line in tidy:
+        of_size = values[line["quantity"]][[row["size"] for row in found.rows].index(int(line["size"]))]
+        assert int(line["drawn"]) == len(of_size)
+        if line["reason"]:
+            assert np.isnan(of_size).all()
+            assert line["mean"] == line["deviation"] == line["low"] == line["high"] == ""
+        else:
+            assert float(line["mean"]) == pytest.approx(of_size.mean())
+            assert float(line["low"]) == pytest.approx(np.quantile(of_size, 0.025))
+            assert float(line["high"]) == pytest.approx(np.quantile(of_size, 0.975))
+
+
+def test_the_summary(run, study):
+    path = run(*WRN)
+    found = study(path)
+    summary = found.summary
+    assert (summary["layer"], summary["width"], summary["read_out"]) == ("fc:input", 64, "the trained one")
+    assert (summary["test_samples"], summary["train_samples"]) == (360, 1437)
+    assert summary["test_error"] == pytest.approx(error(path))
+    assert summary["train_error"] == pytest.approx(error(path, "train"))
+    assert summary["sampling_floor"] == pytest.approx((2 / (np.pi * 360)) ** 0.5)
+    assert [each["tolerance"] for each in summary["thresholds"]] == [0.005, 0.01]
+    assert summary["critical_width"] == summary["thresholds"][-1]["critical_width"]
+    for each in summary["thresholds"]:
+        able = [
+            row["size"]
+            for row in found.rows
+            if row["r2"] >= 0.99 and row["train_error"] <= summary["train_error"] + each["tolerance"]
+        ]
+        assert (each["critical_width"], each["clones"]) == (min(able), 64 // min(able))
+
+
+def test_a_second_time_it_is_found_and_another_seed_draws_other_chunks(run, study):
+    path = run(*FC)
+    first = study(path)
+    stamp = (first.folder / "summary.json").stat().st_mtime_ns
+    second = study(path, again=True)
+    assert (second.rows, second.folder) == (first.rows, first.folder)
+    assert (first.folder / "summary.json").stat().st_mtime_ns == stamp
+    other = study(path, "--chunk-seed", "1")
+    assert other.folder != first.folder
+    assert [row["size"] for row in other.rows if row not in first.rows] == [1, 2, 4, 8]
+    assert other.rows[-1] == first.rows[-1]
+    anew = study(path, "--fresh", again=True)
+    assert anew.rows == first.rows
+    assert (first.folder / "summary.json").stat().st_mtime_ns > stamp
+
+
+def test_a_layer_without_a_read_out_gets_refitted_ones(run, study):
+    found = study(run(*WRN), "--layer", "group1.0")
+    assert set(found.rows[0]) == {"of", "chunks", "size", *ALL, "reason"}
+    assert [row["size"] for row in found.rows] == [1, 2, 4, 8]
+    assert (found.summary["layer"], found.summary["read_out"]) == ("group1.0", "refitted to each chunk")
+    assert found.summary["test_error"] == found.rows[-1]["refitted_test_error"]
+    assert found.rows[-1]["refitted_train_error"] < found.rows[0]["refitted_train_error"]
+
+
+def test_places_are_averaged_or_kept_apart(run, study):
+    path = run(*WRN)
+    words = ("--layer", "group1.0", "--sizes", "2,8")
+    mean, largest = study(path, *words), study(path, *words, "--reduction", "max")
+    assert (mean.summary["width"], largest.summary["width"]) == (8, 8)
+    assert mean.rows[0]["r2"] != largest.rows[0]["r2"]
+    apart = study(path, "--layer", "group2.1.conv2", "--sizes", "2", "--reduction", "flatten")
+    assert apart.summary["width"] == 64 * 16
+
+
+def test_every_size(run, study):
+    path = run(*FC)
+    found = study(path, "--grid", "all")
+    assert [(row["chunks"], row["size"]) for row in found.rows] == [("nested", size) for size in range(1, 17)]
+    assert found.rows[-1]["test_error"] == pytest.approx(error(path))
+    assert found.rows[-1]["train_error"] == pytest.approx(error(path, "train"))
+    values = found.arrays
+    assert values["layer/nested/test_error"].shape == (16, 6)
+    assert (np.diff(values["layer/nested/r2"], axis=0) >= -1e-9).all()
+    octaves = study(path).rows
+    for row in octaves[-1:]:
+        same = found.rows[row["size"] - 1]
+        assert {k: v for k, v in row.items() if k != "chunks"} == pytest.approx(
+            {k: v for k, v in same.items() if k != "chunks"}, abs=1e-6
+        )
+
+
+def test_sizes_that_are_given(run, study):
+    path = run(*FC)
+    found = study(path, "--sizes", "5,3,5")
+    assert {3, 5} <= {row["size"] for row in found.rows}
+    assert {row["size"] for row in found.rows} <= {3, 5, 16}
+    assert found.summary["test_error"] == pytest.approx(error(path)), "the summary's is that of the layer"
+    assert found.summary["train_error"] == pytest.approx(error(path, "train"))
+
+
+def test_chosen_chunks_beside_random_ones(run, study):
+    path = run(*FC)
+    found = study(path, "--structured", "largest-norm,greedy,kmeans", "--sizes", "1,4,16")
+    kinds = ["random", "largest-norm", "greedy", "kmeans"]
+    assert [(row["chunks"], row["size"]) for row in found.rows] == [(kind, size) for kind in kinds for size in (1, 4, 16)]
+    for kind in kinds:
+        assert found.of("layer", kind)[-1]["test_error"] == pytest.approx(error(path))
+    drawn, greedy = found.arrays["layer/random/r2_held_out"], found.arrays["layer/greedy/r2_held_out"]
+    assert greedy.shape == (3, 1)
+    assert greedy[1, 0] > drawn[1].mean(), "those that explain most explain more than random ones"
+
+
+def test_controls_lie_at_the_sampling_floor(run, study):
+    found = study(run(*WRN), "--controls", "noise,shuffled,untrained,untrained-noise")
+    floor = found.summary["sampling_floor"]
+    for name in ("noise", "shuffled"):
+        rows = found.of(name)
+        assert [row["size"] for row in rows] == [1, 2, 4, 8, 16, 32, 64]
+        for row in rows[:-1]:
+            assert row["correlation_out"] == pytest.approx(floor, rel=0.1), (name, row)
+            assert row["r2_out"] == pytest.approx(row["size"] / 359, rel=0.5), (name, row)
+        assert rows[-1]["r2"] == pytest.approx(1)
+    assert found.of("layer")[0]["correlation_out"] > 2 * floor
+    for name in ("untrained", "untrained-noise"):
+        assert found.of(name)[0]["correlation_out"] > 1.1 * floor, "even untrained neurons see the same images"
+    assert set(found.of("noise")[0]) == {"of", "chunks", "size", *ALL[2:4], *ALL[5:], "reason"}
+
+
+def test_an_ensemble_sums_logits(run, study, tmp_path):
+    members = [run(*FC, "--seed", seed) for seed in "012"]
+    summed = sum(logits(path)[0] for path in members)
+    wanted = float((summed.argmax(1) != logits(members[0])[1]).double().mean())
+    found = study(members[0], "--ensemble", ",".join(map(str, members)))
+    assert found.summary["error_infinity"] == pytest.approx(wanted, abs=1e-12)
+    assert found.summary["error_infinity_source"] == "an ensemble of 3 runs"
+    assert wanted not in [error(path) for path in members]
+
+
+def test_an_ensemble_of_a_member_made_anew_is_another(run, study, tmp_path):
+    path, first, second = run(*WRN), run(*FC), run(*FC, "--seed", "1")
+    assert error(first) != error(second)
+    member = tmp_path / "runs" / "member" / "seed-0"
+    for source in (first, second):
+        shutil.copytree(source, member)
+        found = study(path, "--ensemble", str(member), again=True)
+        assert found.summary["error_infinity"] == pytest.approx(error(source), abs=1e-12)
+        shutil.rmtree(member)
+
+
+def test_an_error_at_infinity_that_is_given(run, study):
+    found = study(run(*WRN), "--error-infinity", "0.01")
+    assert (found.summary["error_infinity"], found.summary["error_infinity_source"]) == (0.01, "given")
+    assert found.rows == study(run(*WRN)).rows
+
+
+def test_as_many_samples_of_each_class(run, study):
+    found = study(run(*FC), "--r2-per-class", "20")
+    assert found.summary["test_samples"] == 200
+    assert found.rows[-1]["test_error"] == pytest.approx(error(run(*FC))), "errors are of all samples"
+    assert found.rows[1]["r2"] != study(run(*FC)).rows[1]["r2"]
+
+
+# -- runs of every kind ------------------------------------------------------------------------------------------------
+
+
+def test_two_classes_with_one_output(run, study):
+    path = run(*PARITY)
+    found = study(path)
+    assert found.summary["read_out"] == "the trained one"
+    assert found.rows[-1]["test_error"] == pytest.approx(error(path))
+    assert 0 <= found.rows[-1]["refitted_train_error"] <= 0.3
+
+
+def test_a_run_of_supermask(supermask_run, study):
+    found = study(supermask_run)
+    assert found.summary["read_out"] == "the trained one"
+    assert found.rows[-1]["test_error"] == pytest.approx(error(supermask_run))
+    assert found.rows[-1]["train_error"] == pytest.approx(error(supermask_run, "train"))
+
+
+def test_a_masked_read_out(run, study):
+    path = run(*SHUFFLED)
+    mask = Run.open(path).masks()["linear.4"]
+    assert 0 < mask.mean() < 1, "the read-out itself is masked"
+    found = study(path)
+    assert (found.summary["layer"], found.summary["read_out"]) == ("linear.4:input", "the trained one")
+    assert found.rows[-1]["test_error"] == pytest.approx(error(path))
+    assert found.rows[-1]["train_error"] == pytest.approx(error(path, "train"))
+
+
+# -- what it refuses ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--sizes", "4,17"), "no chunk of 17 neurons fits a layer of width 16; give sizes from 1 to 16"),
+        (("--layer", "nothing"), "no layer matches 'nothing'; the nearest are "),
+        (("--layer", "linear_body.*"), "--layer linear_body.* matches 6 layers, linear_body.0, "),
+        (("--r2-per-class", "37"), "37 test samples of each class are wanted, but class "),
+        (("--ensemble", "nowhere"), "nowhere"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(run, refused, words, line):
+    assert line in refused(run(*FC), *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--sizes", "0"), "sizes"),
+        (("--sizes", "4", "--grid", "all"), "sizes and grid all both say which chunks are drawn"),
+        (("--error-infinity", "0.1", "--ensemble", "x"), "ensemble and error-infinity both give"),
+        (("--error-infinity", "1"), "error_infinity|error-infinity"),
+        (("--tolerances", ""), "tolerances"),
+        (("--error-repeats", "0"), "error-repeats|error_repeats"),
+        (("--structured", "random"), "structured"),
+    ],
+)
+def test_options_that_cannot_be_are_one_line(run, wn, words, line):
+    path = run(*FC)
+    before = files(path)
+    answer = wn("analyze", "chunks", path, *words)
+    assert (answer.code, answer.out) == (2, "")
+    assert any(part in answer.line for part in line.split("|")), answer.line
+    assert files(path) == before
+
+
+def test_an_ensemble_that_does_not_fit(run, refused, home, tmp_path):
+    path, parity = run(*FC), run(*PARITY)
+    assert f"{Run.open(parity).name} is of other data than {Run.open(path).name}" in refused(path, "--ensemble", parity)
+    cut = tmp_path / "runs" / "cut" / "seed-0"
+    shutil.copytree(run(*FC, "--seed", "1"), cut)
+    record = json.loads((cut / "run.json").read_text())
+    (cut / "run.json").write_text(json.dumps({**record, "status": "running"}))
+    assert "is not finished, it has no final weights yet; run it to its end first: wn run train" in refused(
+        path, "--ensemble", f"{path},{cut}"
+    )
+
+
+def test_a_network_that_began_elsewhere_has_no_untrained_one(run, refused):
+    path = run("train", "--from", str(run(*FC)), "--epochs", "1", "--dataset", "digits")
+    assert "has no untrained network of its own" in refused(path, "--controls", "untrained")
+
+
+def test_a_network_without_a_read_out(wn, study, refused, tmp_path):
+    (tmp_path / "headless.py").write_text(HEADLESS)
+    plugin = ("--plugin", "headless.py")
+    words = (*plugin, "run", "train", "--arch", "headless", "--dataset", "tiny", "--epochs", "1", "--threads", "1")
+    answer = wn(*words, "--quiet", "--json")
+    assert answer.code == 0, answer.err
+    path = tmp_path / answer.json["run"]
+    line = refused(path, plugin=plugin)
+    assert line == "the network has no read-out: no linear layer puts out its logits; name the layer that is meant with --layer"
+    answer = wn(*plugin, "analyze", "chunks", path, *FEW, "--layer", "3:input", "--json")
+    assert answer.code == 0, answer.err
+    assert set(answer.json[0]) == {"of", "chunks", "size", *ALL, "reason"}
+
+
+# -- the law of the error ----------------------------------------------------------------------------------------------
+
+
+SIZES = [1, 2, 4, 8, 16, 32, 64]
+
+
+def made_up(noise=0.0, infinity=None, train=None, **options):
+    """The summary of made-up errors c^(-1/2) + 0.03 of seven sizes with R2 of 1 from size 4 on."""
+    draw = np.random.default_rng(0)
+    test = np.array(SIZES)[:, None] ** -0.5 + 0.03 + noise * draw.standard_normal((7, 40))
+    values = {
+        "test_error": test,
+        "train_error": np.zeros((7, 40)) if train is None else np.repeat(np.array(train)[:, None], 40, 1),
+        "r2": np.repeat(np.array(SIZES)[:, None] >= 4, 40, 1).astype(float),
+    }
+    gram = Gram(64)
+    gram.update(torch.randn(100, 64, generator=torch.Generator().manual_seed(0)))
+    found = Representation("fc:input", 64, "mean", 10, range(200), range(100), None)
+    return summarise(found, Grams(gram), Measured("layer", "random", SIZES, values, [""] * 7), infinity, Chunks(**options))
+
+
+@pytest.mark.parametrize("infinity", [None, Infinity(0.03, "given")])
+def test_a_law_that_is_exact_is_found(infinity):
+    summary, law = made_up(infinity=infinity)
+    assert (summary["critical_width"], summary["thresholds"][0]["clones"]) == (4, 16)
+    assert summary["power_law"]["exponent"] == law.exponent == pytest.approx(0.5, abs=1e-3)
+    assert law.amplitude == pytest.approx(1, abs=1e-2)
+    assert summary["error_infinity"] == pytest.approx(0.03, abs=1e-3)
+    assert summary["error_infinity_source"] == ("fitted" if infinity is None else "given")
+    assert any(line.startswith("test error = 0.0300") and "c^-0.500" in line for line in said(summary))
+    assert "w_c* = 4: 16 clones in 64 neurons" in next(said(summary))
+
+
+def test_a_noisy_law_is_found_within_its_error():
+    _, law = made_up(noise=0.01, infinity=Infinity(0.03, "given"))
+    assert abs(law.exponent - 0.5) < 4 * law.exponent_error
+    assert 0 < law.exponent_error < 0.05
+
+
+def test_without_a_complete_chunk_there_is_no_law():
+    train = [0.5, 0.4, 0.3, 0.2, 0.1, 0.008, 0.0]
+    summary, law = made_up(train=train)
+    assert [each["critical_width"] for each in summary["thresholds"]] == [64, 32]
+    assert law.exponent is None
+    assert "only the whole layer is complete" in list(said(summary))[0]
+    assert any(line.startswith("no power law fitted: fewer than 3 sizes from 32 on") for line in said(summary))
+    strict, law = made_up(train=train, r2_threshold=1.0, tolerances=(0.0,))
+    assert strict["thresholds"] == [{"r2": 1.0, "tolerance": 0.0, "critical_width": 64, "clones": 1}]
