@@ -94,7 +94,7 @@ def main() -> None:
         for split in ("test", "train"):
             wanted = Wanted(layers=("fc:input",), split=split)  # type: ignore[arg-type]
             timed(f"capture {split}", lambda wanted=wanted: capture(run, net, data, wanted))
-        timed("chunks: 14 sizes, 10 draws for errors, 2 for R2", lambda: study(run, net, data, config))
+        timed("chunks: 14 sizes, 10 draws for errors, 2 for R2", lambda: study(run, net, data, config, None))
 
 
 def timed(name: str, work: Callable[[], object]) -> None:

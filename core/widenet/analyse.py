@@ -62,7 +62,7 @@ def analyse(
     others = {"with": [run.name for run in studied[1:]]} if several else {}
     identity = {"analysis": analysis.full_name, "options": changed(config), **others}
     out = paths[0] / "analyses" / f"{analysis.name}-{digest(identity)}"
-    stands = [_stand(run) | _files(config) for run in studied]
+    stands = [_stand(run) | _files(config, settings.runs_dir) for run in studied]
     of = stands if several else stands[0]
     if not fresh and (rows := _done(out, of, effective(config))) is not None:
         return out, rows
@@ -83,9 +83,9 @@ def _stand(run: Run) -> Row:
     return {"finished": run.record.get("finished", ""), "epochs": len(run.metrics())}
 
 
-def _files(config: Any) -> Row:
+def _files(config: Any, runs: Path) -> Row:
     """The files that the options name, each with what differs once it has changed; nothing where there are none."""
-    found = files_of(config)
+    found = files_of(config, runs=runs)
     return {"files": found} if found else {}
 
 

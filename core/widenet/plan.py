@@ -65,7 +65,7 @@ class Plan:
 
     def inputs(self) -> dict[str, str]:
         """What the options name but do not hold, each with what differs once it has changed: files, and the parent run."""
-        found = files_of(self.config, self.model_config, self.data_config)
+        found = files_of(self.config, self.model_config, self.data_config, runs=self.settings.runs_dir)
         return found | ({self.parent.name: self.parent.record.get("finished", "")} if self.parent else {})
 
     def record(self) -> dict[str, Any]:
@@ -96,12 +96,22 @@ class Plan:
         }
 
 
-def files_of(*configs: Any) -> dict[str, str]:
-    """The files that options name, and the records of the runs that they name, each with its fingerprint."""
+def files_of(*configs: Any, runs: Path | None = None) -> dict[str, str]:
+    """The files that options name, and the records of the runs that they name, each with its fingerprint.
+
+    A path that does not exist is also looked for in ``runs``, as the command line does with names of runs.
+    """
     values = [value for config in configs for value in attrs.asdict(config, recurse=False).values()]
-    paths = [path for value in values for path in (value if isinstance(value, tuple) else [value]) if isinstance(path, Path)]
-    files = [path / "run.json" if path.is_dir() else path for path in paths]
-    return {str(path): fingerprint(path) for path in files if path.is_file()}
+    named = [path for value in values for path in (value if isinstance(value, tuple) else [value]) if isinstance(path, Path)]
+    paths = [path if path.exists() or runs is None else runs / path for path in named]
+    return {str(file): fingerprint(file) for path in paths for file in _files_at(path)}
+
+
+def _files_at(path: Path) -> list[Path]:
+    """The file, the record of the run in the folder, or those of its seeds."""
+    if path.is_file():
+        return [path]
+    return [path / "run.json"] if (path / "run.json").is_file() else sorted(path.glob("seed-*/run.json"))
 
 
 def fingerprint(path: Path) -> str:

@@ -51,7 +51,7 @@ def capture(run: Run, net: nn.Module, data: Any, wanted: Wanted, batch_size: int
         row = _row(shapes, classes, wanted)
         rows = max(1, PART // (row * ROWS)) * ROWS
         attributes = {"schema": 1, "run": run.name, "key": json.dumps(told), "layers": json.dumps(wanted.layers)}
-        parts = [folder / f"{start:09d}.h5" for start in range(0, len(index), rows)]
+        parts = [folder / f"{start:09d}-{min(start + rows, len(index)):09d}.h5" for start in range(0, len(index), rows)]
         done = next((number for number, part in enumerate(parts) if not part.exists()), len(parts))
         _announce(run, wanted, len(index), row, done * rows)
         with writable(folder):

@@ -29,9 +29,9 @@ def redundant_repr(run: Any, net: Any, data: Any, config: RedundantRepr) -> dict
 
 def study_chunks(run: Any, net: Any, data: Any, config: Chunks) -> Iterable[dict[str, Any]]:
     """Errors, R2 and residual correlations of random chunks of a layer's neurons, with the paper's figure."""
-    from widenet_redundant_repr.analysis import study
+    from widenet_redundant_repr.analysis import check, study
 
-    return study(run, net, data, config)[0]
+    return study(run, net, data, config, check(run, net, data, config))[0]
 
 
 def chunks_over_training(run: Any, net: Any, data: Any, config: OverTraining) -> Iterable[dict[str, Any]]:

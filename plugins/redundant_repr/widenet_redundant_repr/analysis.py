@@ -16,7 +16,7 @@ from widenet_redundant_repr import controls
 from widenet_redundant_repr.config import Drawing
 from widenet_redundant_repr.figure import Curves, draw
 from widenet_redundant_repr.grid import chosen
-from widenet_redundant_repr.infinity import error_infinity
+from widenet_redundant_repr.infinity import Infinity, error_infinity
 from widenet_redundant_repr.measure import (
     SPLITS,
     Grams,
@@ -38,39 +38,40 @@ GROUPINGS = 5
 NOISE_ROWS = 4096
 
 
-def check(run: Any, net: Any, data: Any, config: Drawing) -> None:
-    """Refuse at once what :func:`study` would refuse in the end, before a network is trained for nothing.
+def check(run: Any, net: Any, data: Any, config: Drawing) -> Infinity | None:
+    """Refuse a study that cannot be carried out, before anything is trained or captured for it.
 
-    Raises:
-        UsageError: as there.
-    """
-    width = chosen_layer(net, data, config)[1]
-    chosen(width, config.sizes or config.grid)
-    sampled(run, data.test.labels(), config.r2_per_class)
-    error_infinity(run, data, config)
-    if run.record.get("parents") and {"untrained", "untrained-noise"} & set(config.controls):
-        raise UsageError("a run that starts --from another has no untrained network to compare with; leave that control out")
-
-
-def study(run: Any, net: Any, data: Any, config: Drawing) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Measure the chunks of a layer; returns the rows of the table and the summary.
-
-    Beside them ``run`` receives ``chunks.png`` and ``.svg``, ``chunks.csv`` (every quantity's mean, deviation and band),
-    ``arrays/chunks.h5`` (every chunk's value) and ``summary.json``.
+    Returns the error at infinite width, if it is known.
 
     Raises:
         UsageError: no such layer, a chunk larger than it, no read-out, too few samples, or a run of the ensemble that does
             not fit.
     """
+    width = chosen_layer(net, data, config)[1]
+    chosen(width, config.sizes or config.grid)
+    sampled(run, data.test.labels(), config.r2_per_class)
+    if run.record.get("parents") and {"untrained", "untrained-noise"} & set(config.controls):
+        raise UsageError(f"{run.name} began from another run, so it has no untrained network of its own; leave that control out")
+    return error_infinity(run, data, config)
+
+
+def study(
+    run: Any, net: Any, data: Any, config: Drawing, infinity: Infinity | None
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Measure the chunks of a layer, given what :func:`check` returned; returns the rows of the table and the summary.
+
+    Beside them ``run`` receives ``chunks.png`` and ``.svg``, ``chunks.csv`` (every quantity's mean, deviation and band),
+    ``arrays/chunks.h5`` (every chunk's value) and ``summary.json``.
+    """
     found = represented(run, net, data, config)
-    sizes = chosen(found.width, config.sizes or config.grid)
-    infinity = error_infinity(run, data, config)
+    # The whole layer is always among them: it is what chunks are held against.
+    sizes = chosen(found.width, (*config.sizes, found.width) if config.sizes else "octaves")
     train = gram_of(found.batches("train"), found.width, run.device, targets=found.classes)
     grams = Grams(sampled_gram(run, found, config.r2_per_class), train)
     everything = [_layer(run, found, grams, sizes, config)]
     everything += [_structured(run, found, grams, sizes, kind) for kind in config.structured]
     for name in config.controls:
-        chunks = random_chunks(run, found.width, chosen(found.width, config.sizes or "octaves"), config)[1]
+        chunks = random_chunks(run, found.width, sizes, config)[1]
         everything.append(control(name, _control_gram(run, data, found, name), chunks))
     summary, law = summarise(found, grams, everything[0], infinity, config)
     _write(run, everything, summary)
@@ -81,7 +82,7 @@ def study(run: Any, net: Any, data: Any, config: Drawing) -> tuple[list[dict[str
 
 
 def _layer(run: Any, found: Representation, grams: Grams, sizes: Sequence[int], config: Drawing) -> Measured:
-    """The random chunks of the layer."""
+    """The random chunks of the layer: of these sizes, or of every size."""
     if config.grid == "all":
         return every_size(found, grams, *random_orders(run, found.width, config))
     return measured(found, grams, *random_chunks(run, found.width, sizes, config), "random")

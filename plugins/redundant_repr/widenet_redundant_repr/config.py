@@ -31,7 +31,9 @@ class Drawing(Layer):
     """Which chunks are drawn, and what is measured of them."""
 
     grid: Literal["octaves", "all"] = opt("octaves", "Chunk sizes: the width halved again and again, or every size.")
-    sizes: tuple[int, ...] = opt((), "These chunk sizes, in place of the grid.", validator=deep_iterable(ge(1)))
+    sizes: tuple[int, ...] = opt(
+        (), "Chunk sizes beside the whole layer, in place of the grid.", validator=deep_iterable(ge(1))
+    )
     error_repeats: int = opt(100, "Chunks of each size whose errors are measured.", validator=ge(1))
     r2_repeats: int = opt(40, "Chunks of each size whose R2 and correlation are measured.", validator=ge(1))
     r2_per_class: int = opt(0, "Test samples of each class that R2 is taken of; 0 takes all.", validator=ge(0))

@@ -17,6 +17,8 @@ from widenet_redundant_repr.readout import Readout, Refitted, Sliced, chunk_erro
 from widenet_redundant_repr.representation import Representation
 
 SPLITS = ("test", "train")
+FACTORS = 1 << 26
+"""Float64 numbers (half a GB) that the factors of permutations tried in one pass may take."""
 STATISTICS = ("r2", "r2_out", "correlation", "correlation_out")
 
 
@@ -140,6 +142,12 @@ def every_size(
 
 
 def _nested_errors(found: Representation, grams: Grams, split: Any, orders: Sequence[Tensor]) -> dict[str, np.ndarray]:
+    together = max(1, FACTORS // found.width**2)
+    groups = [_nested_group(found, grams, split, orders[start : start + together]) for start in range(0, len(orders), together)]
+    return {name: np.concatenate([group[name] for group in groups], 1) for name in groups[0]}
+
+
+def _nested_group(found: Representation, grams: Grams, split: Any, orders: Sequence[Tensor]) -> dict[str, np.ndarray]:
     kinds: dict[str, list[Nested]] = {"refitted_": [Nested(order, None, grams.train) for order in orders]}
     if found.head is not None:
         kinds[""] = [Nested(order, found.head) for order in orders]

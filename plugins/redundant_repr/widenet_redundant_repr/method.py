@@ -16,11 +16,11 @@ def carry_out(run: Any, net: Any, data: Any, config: RedundantRepr) -> dict[str,
     """Train unless told not to, then study the chunks; the result has what :func:`.summary.summarise` finds.
 
     Raises:
-        UsageError: squared-hinge with more than two classes; or as :func:`.analysis.study`.
+        UsageError: squared-hinge with more than two classes; or as :func:`.analysis.check`.
     """
     if config.loss == "squared-hinge" and data.classes != 2:
         raise UsageError(f"--loss squared-hinge is for two classes, {data.name} has {data.classes}; choose cross-entropy")
-    check(run, net, data, config)
+    infinity = check(run, net, data, config)
     if config.train:
         loss = squared_hinge if config.loss == "squared-hinge" else None
         for epoch in fit(run, net, data, config, loss=loss):
@@ -29,7 +29,7 @@ def carry_out(run: Any, net: Any, data: Any, config: RedundantRepr) -> dict[str,
                 break
     if not ranks.leading():  # of torchrun's processes one studies what all have trained
         return {}
-    _, found = study(run, net, data, config)
+    _, found = study(run, net, data, config, infinity)
     law = found["power_law"]
     kept = ("layer", "width", "test_error", "train_error", "error_infinity", "error_infinity_source", "critical_width")
     return {
