@@ -51,7 +51,7 @@ def check(run: Any, net: Any, data: Any, config: Drawing) -> Infinity | None:
     chosen(width, config.sizes or config.grid)
     sampled(run, data.test.labels(), config.r2_per_class)
     if run.record.get("parents") and {"untrained", "untrained-noise"} & set(config.controls):
-        raise UsageError(f"{run.name} began from another run, so it has no untrained network of its own; leave that control out")
+        raise UsageError(f"{run.name} began from another run and has no untrained network of its own; leave that control out")
     return error_infinity(run, data, config)
 
 

@@ -61,7 +61,7 @@ def _of_epoch(run: Any, net: Any, data: Any, config: OverTraining) -> Iterator[d
             yield batch.layers[layer], batch.labels
 
     features = list(batches("test"))
-    sizes = chosen(width, config.sizes or "octaves")
+    sizes = chosen(width, (*config.sizes, width) if config.sizes else "octaves")  # the whole layer tells when training is done
     chunks = drawn(width, sizes, config.draws, run.generator("chunks", config.chunk_seed, "over training"))
     gram = gram_of(features, width, run.device)
     values = {name: table.mean(1) for name, table in statistics(gram, chunks).items()}
@@ -98,7 +98,7 @@ def _drawn(run: Any, rows: list[dict[str, Any]]) -> Any:
                 panel.axvline(first, color="0.3", linewidth=0.8, linestyle=":")
         for panel in axes[len(panels) :]:
             panel.set_visible(False)
-        said = "" if first is None else f"; dotted: no training error from epoch {first} on"
+        said = "" if first is None else f"; dotted: the first epoch without training error, {first}"
         figure.suptitle(f"{run.name}: means over chunks{said}", fontsize=8)
         figures.legend(axes[0])
     return figure

@@ -41,14 +41,16 @@ def complement(gram: Gram, chunks: Tensor) -> Tensor:
 def factor(scatter: Tensor, penalty: float = 0) -> Tensor:
     """Lower Cholesky factors of ``scatter + penalty I``, float64 (R, c, c), which is overwritten.
 
-    Constant neurons get a diagonal of 1, which explains nothing. Where collinear ones leave the matrix indefinite the
-    diagonal grows by a factor, ten roundings per neuron at first: no residual shows that unless it counts as 0.
+    Constant neurons get a diagonal of 1, which explains nothing. The diagonal grows by ten roundings per neuron, and by more
+    where collinear ones still leave the matrix indefinite: no residual shows that unless it counts as 0. Without it a pivot that
+    is rounding alone, of a neuron that another one repeats, would divide rounding and explain anything.
     """
     diagonal = scatter.diagonal(dim1=-2, dim2=-1)
     diagonal += penalty
     diagonal[diagonal == 0] = 1
-    lower, info = torch.linalg.cholesky_ex(scatter)
     growth = 10 * scatter.shape[-1] * torch.finfo(scatter.dtype).eps
+    diagonal *= 1 + growth
+    lower, info = torch.linalg.cholesky_ex(scatter)
     while bool((failed := info > 0).any()):
         diagonal[failed] *= 1 + growth
         lower[failed], info[failed] = torch.linalg.cholesky_ex(scatter[failed])

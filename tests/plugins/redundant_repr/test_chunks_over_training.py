@@ -1,19 +1,19 @@
 """``wn analyze chunks-over-training``: a row for each saved epoch and size, its figure, and what it refuses."""
 
+import h5py
 import numpy as np
 import pytest
-from conftest import finished, here
 from made_layers import textbook
-from matplotlib import pyplot as plt
 
-from widenet import figures
+from widenet import UsageError, figures
 from widenet.runs import Run
-from widenet.store import read_arrays
-from widenet_redundant_repr import dynamics
+from widenet_redundant_repr.dynamics import interpolated, saved_epochs
+from widenet_redundant_repr.measure import drawn
 
-WRN = ("train", "--arch", "wrn16:stem=4", "--dataset", "tiny", "--epochs", "2", "--save-every", "1", "--threads", "1")
-PARITY = ("train", "--arch", "pmnist-fc:width=16,depth=3", "--dataset", "parity:source=digits", "--epochs", "3")
-STILL = ("train", "--arch", "pmnist-fc:width=8,depth=2,batch_norm=False", "--dataset", "tiny", "--lr", "0")
+WRN = ("train", "--arch", "wrn16:stem=4", "--dataset", "tiny", "--epochs", "2", "--save-every", "1")
+FC = ("train", "--arch", "pmnist-fc:width=16,depth=3")
+PARITY = (*FC, "--dataset", "parity:source=digits", "--epochs", "3", "--save-at", "1")
+STILL = ("train", "--arch", "pmnist-fc:width=8,depth=2,batch_norm=false", "--dataset", "tiny", "--lr", "1e-30", "--epochs", "2")
 ERRORS = ["test_error", "train_error"]
 STATISTICS = ["r2", "r2_out", "correlation", "correlation_out"]
 
@@ -24,40 +24,65 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def wrn(home):
-    """A run with weights of epochs 0, 1 and 2."""
-    return finished(WRN, home)
+def made():
+    return {}
 
 
-@pytest.fixture(scope="module")
-def parity(home):
-    """A run with weights of epochs 0, 1 and 3, whose network has one output."""
-    return finished([*PARITY, "--save-at", "1"], home)
+@pytest.fixture
+def run(wn, home, made):
+    """``run(*words)``: the folder of a run, carried out once for all."""
+
+    def carry_out(*words):
+        if words not in made:
+            answer = wn("run", *words, "--threads", "1", "--quiet", "--json", cwd=home)
+            assert answer.code == 0, answer.err
+            made[words] = home / answer.json["run"]
+        return made[words]
+
+    return carry_out
 
 
-@pytest.fixture(scope="module")
-def analysed(home):
-    def analyse(analysis, run, *words):
-        answer = here("analyze", analysis, run, *words, "--threads", "1", "--quiet", "--json", cwd=home)
-        assert answer.code == 0, answer.err
-        return answer.json
+@pytest.fixture
+def analysed(wn, made, monkeypatch):
+    """``analysed(run, *words)``: the rows of the analysis, carried out once for all; without its figure, unless ``shown``."""
+
+    def analyse(path, *words, analysis="chunks-over-training", shown=False):
+        key = (analysis, path, *words)
+        if key not in made:
+            with monkeypatch.context() as patch:
+                if not shown:
+                    patch.setattr(figures, "save", lambda *_: None)
+                answer = wn("analyze", analysis, path, *words, "--threads", "1", "--quiet", "--json")
+            assert answer.code == 0, answer.err
+            made[key] = answer.json
+        return made[key]
 
     return analyse
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def wrn(run):
+    """A run with weights of epochs 0, 1 and 2."""
+    return run(*WRN)
+
+
+@pytest.fixture
 def rows(wrn, analysed):
-    return analysed("chunks-over-training", wrn, "--draws", "3")
+    return analysed(wrn, "--draws", "3", shown=True)
 
 
-def captured(run, home, tag, split):
-    """Features, logits and labels that ``wn capture`` keeps of weights."""
-    words = ("--layers", "fc:input", "--tag", tag, "--split", split, "--threads", "1", "--quiet", "--json")
-    answer = here("capture", run, *words, cwd=home)
-    assert answer.code == 0, answer.err
-    (file,) = (home / capture["path"] for capture in answer.json["captures"])
-    kept = read_arrays(file)
-    return kept["layers/fc:input"], kept["logits"], kept["labels"]
+@pytest.fixture
+def captured(wn, wrn):
+    """Features, logits and labels that ``wn capture`` keeps of the weights of a tag."""
+
+    def capture(tag, split):
+        words = ("--layers", "fc:input", "--tag", tag, "--split", split, "--threads", "1", "--quiet", "--json")
+        answer = wn("capture", wrn, *words)
+        assert answer.code == 0, answer.err
+        with h5py.File(answer.json[0]["file"]) as file:
+            return file["layers"]["fc:input"][...], file["logits"][...], file["labels"][...]
+
+    return capture
 
 
 def test_a_row_for_each_saved_epoch_and_size(rows):
@@ -73,73 +98,127 @@ def test_an_empty_value_has_a_reason(rows):
 
 
 @pytest.mark.parametrize(("epoch", "tag"), [(0, "init"), (1, "epoch-0001"), (2, "final")])
-def test_an_epoch_is_that_of_its_weights(rows, wrn, home, epoch, tag):
+def test_an_epoch_is_that_of_its_weights(rows, captured, epoch, tag):
     (whole,) = (row for row in rows if row["epoch"] == epoch and row["size"] == 16)
     for split in ("test", "train"):
-        _, logits, labels = captured(wrn, home, tag, split)
+        _, logits, labels = captured(tag, split)
         assert whole[f"{split}_error"] == pytest.approx((logits.argmax(1) != labels).mean(), abs=1e-12)
 
 
-def test_the_epochs_differ(rows):
-    for size in (4, 8):
-        assert len({row["r2"] for row in rows if row["size"] == size}) == 3
+def test_statistics_are_means_over_the_chunks_drawn(rows, wrn, captured):
+    features = captured("epoch-0001", "test")[0].astype(np.float64)
+    chunks = drawn(16, [1, 2, 4], 3, Run.open(wrn).generator("chunks", 0, "over training"))[4]
+    expected = np.mean([textbook(features, chunk.numpy()) for chunk in chunks], 0)
+    found = next(row for row in rows if (row["epoch"], row["size"]) == (1, 4))
+    np.testing.assert_allclose([found[name] for name in STATISTICS], expected, rtol=1e-6)
+    for name in STATISTICS:
+        assert len({row[name] for row in rows if row["size"] == 4}) == 3  # another one in each epoch
 
 
 def test_the_last_epoch_is_what_chunks_finds(rows, wrn, analysed):
-    (last,) = (row for row in analysed("chunks", wrn, "--sizes", "16", "--error-repeats", "1", "--r2-repeats", "1"))
+    few = ("--sizes", "16", "--error-repeats", "1", "--r2-repeats", "1")
+    (last,) = analysed(wrn, *few, analysis="chunks")
     for name in (*ERRORS, *STATISTICS, "reason"):
         assert rows[-1][name] == last[name], name
-    result = Run.load(wrn).record["result"]
-    assert rows[-1]["test_error"] == pytest.approx(1 - result["test_accuracy"])
+    assert rows[-1]["test_error"] == pytest.approx(1 - Run.open(wrn).record["result"]["test_accuracy"])
 
 
-def test_statistics_are_means_over_the_chunks_drawn(rows, wrn, home):
-    features = captured(wrn, home, "epoch-0001", "test")[0].astype(np.float64)
-    run = Run.load(wrn)
-    chunks = dynamics.drawn(16, [1, 2, 4, 8, 16], 3, run.generator("chunks", 0, "over training"))[4]
-    found = next(row for row in rows if (row["epoch"], row["size"]) == (1, 4))
-    expected = np.mean([textbook(features, chunk.numpy()) for chunk in chunks], 0)
-    np.testing.assert_allclose([found[name] for name in STATISTICS], expected, rtol=1e-6)
-
-
-def test_chunks_are_the_same_in_every_epoch(home, analysed):
-    run = finished([*STILL, "--epochs", "2", "--save-every", "1"], home)
-    first, second, third = (
-        [row for row in analysed("chunks-over-training", run) if row.pop("epoch") == epoch] for epoch in (0, 1, 2)
-    )
+def test_chunks_are_the_same_in_every_epoch(run, analysed):
+    found = analysed(run(*STILL, "--save-every", "1"), "--draws", "2")
+    first, second, third = ([{**row, "epoch": None} for row in found if row["epoch"] == epoch] for epoch in (0, 1, 2))
+    print(*first, *second, *third, sep="\n")
     assert first == second == third
 
 
 def test_another_seed_draws_other_chunks(rows, wrn, analysed):
-    assert analysed("chunks-over-training", wrn, "--draws", "3") == rows
-    assert analysed("chunks-over-training", wrn, "--draws", "3", "--fresh") == rows
-    other = analysed("chunks-over-training", wrn, "--draws", "3", "--chunk-seed", "1")
-    assert other != rows
-    assert [row for row in other if row["size"] == 16] == [row for row in rows if row["size"] == 16]
+    assert analysed(wrn, "--draws", "3", "--fresh") == rows
+    other = analysed(wrn, "--draws", "3", "--chunk-seed", "1")
+    for one, another in zip(rows, other, strict=True):
+        assert (one["r2"] == another["r2"]) == (one["size"] == 16)
 
 
-def test_a_network_with_one_output(parity, analysed):
-    found = analysed("chunks-over-training", parity, "--sizes", "4,16", "--draws", "2")
+def test_a_network_with_one_output(run, analysed):
+    path = run(*PARITY)
+    found = analysed(path, "--sizes", "4,16", "--draws", "2")
     assert [(row["epoch"], row["size"]) for row in found] == [(e, c) for e in (0, 1, 3) for c in (4, 16)]
-    accuracies = [line["test/accuracy"] for line in Run.load(parity).metrics()]
-    assert found[3]["test_error"] == pytest.approx(1 - accuracies[0], abs=1e-6)
-    assert found[5]["test_error"] == pytest.approx(1 - accuracies[2], abs=1e-6)
+    errors = {line["epoch"]: 1 - line["test/accuracy"] for line in Run.open(path).metrics()}
+    assert found[3]["test_error"] == pytest.approx(errors[1], abs=1e-6)
+    assert found[5]["test_error"] == pytest.approx(errors[3], abs=1e-6)
 
 
-def test_the_whole_layer_is_always_among_the_sizes(parity, analysed):
-    found = analysed("chunks-over-training", parity, "--sizes", "2", "--draws", "1")
-    assert [row["size"] for row in found] == [2, 16] * 3
+def test_the_whole_layer_is_always_among_the_sizes(run, analysed):
+    assert [row["size"] for row in analysed(run(*PARITY), "--sizes", "2", "--draws", "1")] == [2, 16] * 3
 
 
-def test_another_layer_has_no_errors(parity, analysed):
-    found = analysed("chunks-over-training", parity, "--layer", "linear_body.0", "--sizes", "4", "--draws", "1")
+def test_another_layer_has_no_errors(run, analysed):
+    found = analysed(run(*PARITY), "--layer", "linear_body.0", "--sizes", "4", "--draws", "1")
     assert {tuple(row) for row in found} == {("epoch", "size", *STATISTICS, "reason")}
 
 
-def test_a_figure_and_a_table_are_kept(wrn, rows):
-    (folder,) = (path.parent for path in wrn.glob("analyses/chunks-over-training-*/over-training.png"))
+def test_a_figure_and_a_table_are_kept(rows, wrn):
+    folder = next(wrn.glob("analyses/chunks-over-training-*/over-training.png")).parent
     assert (folder / "over-training.png").read_bytes().startswith(b"\x89PNG")
-    svg = (folder / "over-training.svg").read_text()
-    assert "<svg" in svg
+    words = (folder / "over-training.svg").read_text()
+    for said in ("test error", "train error", "r2", "correlation outside the chunk", "16 neurons", "means over chunks"):
+        assert said in words, said
     assert len((folder / "result.csv").read_text().splitlines()) == 1 + len(rows)
-    assert not (wrn / "activations").exists() or all("fc" in path.name or path.suffix == ".h5" for path in wrn.glob("activations/*"))
+
+
+def test_the_first_epoch_without_training_error():
+    errors = [(0, 8, 0.5), (1, 4, 0.0), (1, 8, 0.1), (2, 8, 0.0), (3, 8, 0.0)]
+    rows = [{"epoch": epoch, "size": size, "train_error": error} for epoch, size, error in errors]
+    assert interpolated(rows) == 2
+    assert interpolated(rows[:3]) is None
+    assert interpolated([{"epoch": 1, "size": 8}]) is None
+
+
+def test_the_figure_marks_it(run, analysed, monkeypatch):
+    drawings = []
+    monkeypatch.setattr("widenet_redundant_repr.dynamics.interpolated", lambda rows: 1)
+    monkeypatch.setattr(figures, "save", lambda figure, *_: drawings.append(figure))
+    analysed(run(*PARITY), "--sizes", "8", "--draws", "1", shown=True)
+    (figure,) = drawings
+    assert figure.get_suptitle().endswith("dotted: the first epoch without training error, 1")
+    for panel in figure.axes:
+        lines = [line.get_xdata() for line in panel.lines]
+        assert [list(x) for x in lines if len(x) == 2] == [[1, 1]]
+        assert {tuple(x) for x in lines if len(x) > 2} == {(0, 1, 3)}
+
+
+def test_tags_are_put_in_order(tmp_path):
+    found = Run(tmp_path, {"seed": 0, "name": "run"})
+    (tmp_path / "weights").mkdir()
+    for tag in ("epoch-0010", "init", "epoch-0002", "best", "final"):
+        (tmp_path / "weights" / f"{tag}.pt").touch()
+    for epoch in range(1, 13):
+        found.log({"epoch": epoch})
+    assert saved_epochs(found) == [(0, "init"), (2, "epoch-0002"), (10, "epoch-0010"), (12, "final")]
+    for tag in ("init", "epoch-0002", "epoch-0010"):
+        (tmp_path / "weights" / f"{tag}.pt").unlink()
+    with pytest.raises(UsageError, match="saved no weights on the way; train it with --save-every 1"):
+        saved_epochs(found)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--sizes", "17"], "no chunk of 17 neurons fits a layer of width 16; give sizes from 1 to 16"),
+        (["--layer", "absent"], "no layer matches 'absent'"),
+        (["--layer", "linear_body.*"], "matches 6 layers"),
+        (["--draws", "0"], "draws"),
+        (["--sizes", "0"], "sizes"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(run, wn, words, line):
+    answer = wn("analyze", "chunks-over-training", run(*PARITY), *words, "--threads", "1")
+    assert (answer.code, answer.out) == (2, "")
+    assert line in answer.line
+
+
+def test_a_run_that_saved_no_weights_is_one_line(run, wn):
+    path = run(*FC, "--dataset", "tiny", "--epochs", "1")
+    answer = wn("analyze", "chunks-over-training", path, "--threads", "1", "--quiet")
+    assert (answer.code, answer.out) == (2, "")
+    assert (
+        answer.line == f"{Run.open(path).name} saved no weights on the way; train it with --save-every 1, or --save-at 1,2,5,10"
+    )
