@@ -42,8 +42,8 @@ def factor(scatter: Tensor, penalty: float = 0) -> Tensor:
     """Lower Cholesky factors of ``scatter + penalty I``, float64 (R, c, c), which is overwritten.
 
     Constant neurons get a diagonal of 1, which explains nothing. The diagonal grows by ten roundings per neuron, and by more
-    where collinear ones still leave the matrix indefinite: no residual shows that unless it counts as 0. Without it a pivot that
-    is rounding alone, of a neuron that another one repeats, would divide rounding and explain anything.
+    where collinear ones still leave the matrix indefinite: no residual shows that unless it counts as 0. Without it a pivot
+    that is rounding alone, of a neuron that another one repeats, would divide rounding and explain anything.
     """
     diagonal = scatter.diagonal(dim1=-2, dim2=-1)
     diagonal += penalty
