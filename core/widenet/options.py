@@ -274,3 +274,16 @@ def read_toml(path: Path) -> dict[str, Any]:
         if isinstance(value, dict):
             raise UsageError(f"{path}: [{key}] is a table; write plain lines such as epochs = 5")
     return content
+
+
+def pair(name: str, value: Any) -> str:
+    """An option as the command line takes it: ``hidden=300,100``."""
+    parts = value if isinstance(value, list) else [value]
+    words = ["none" if part is None else str(part).lower() if isinstance(part, bool) else str(part) for part in parts]
+    return f"{name}={','.join(words)}"
+
+
+def spec(entry: Mapping[str, Any]) -> str:
+    """A recorded component as ``--arch`` and ``--dataset`` take it: ``core/fc:hidden=300,100,bias=true``."""
+    options = ",".join(pair(name, value) for name, value in entry["options"].items())
+    return f"{entry['name']}:{options}" if options else entry["name"]

@@ -10,7 +10,8 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from widenet.cli.main import cli
-from widenet.cli.terminal import pair, print_rows, spec
+from widenet.cli.terminal import print_rows
+from widenet.options import pair, spec
 from widenet_supermask.presets import PRESETS
 
 BAD = Path(__file__).parent / "bad_plugins"

@@ -11,10 +11,10 @@ import click
 from widenet.cli import classic, completion
 from widenet.cli.common import Command, described
 from widenet.cli.sources import MANY
-from widenet.cli.terminal import pair, print_json, print_rows, spec
+from widenet.cli.terminal import print_json, print_rows
 from widenet.components import Component
 from widenet.errors import UsageError
-from widenet.options import nearest, plain
+from widenet.options import nearest, pair, plain, spec
 from widenet.plugins import KINDS, Plugin, Registry
 
 if TYPE_CHECKING:

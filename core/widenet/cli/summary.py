@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from widenet.cli.terminal import cell, print_json, print_rows, spec
+from widenet.cli.terminal import cell, print_json, print_rows
 from widenet.cli.words import with_seed, without
+from widenet.options import spec
 
 if TYPE_CHECKING:
     from widenet.runs import Run

@@ -63,19 +63,6 @@ def cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def pair(name: str, value: Any) -> str:
-    """An option as the command line takes it: ``hidden=300,100``."""
-    parts = value if isinstance(value, list) else [value]
-    words = ["none" if part is None else str(part).lower() if isinstance(part, bool) else str(part) for part in parts]
-    return f"{name}={','.join(words)}"
-
-
-def spec(entry: Mapping[str, Any]) -> str:
-    """A recorded component as ``--arch`` and ``--dataset`` take it: ``core/fc:hidden=300,100,bias=true``."""
-    options = ",".join(pair(name, value) for name, value in entry["options"].items())
-    return f"{entry['name']}:{options}" if options else entry["name"]
-
-
 def print_json(content: Any) -> None:
     """JSON on stdout."""
     sys.stdout.write(json.dumps(content, indent=2) + "\n")

@@ -35,7 +35,7 @@ def study_chunks(run: Any, net: Any, data: Any, config: Chunks) -> Iterable[dict
 
 
 def chunks_over_training(run: Any, net: Any, data: Any, config: OverTraining) -> Iterable[dict[str, Any]]:
-    """The same over the epochs whose weights a run saved (--save-every, --save-at), with a figure."""
+    """Errors, R2 and correlations of chunks at every epoch whose weights a run saved (--save-every), with a figure."""
     from widenet_redundant_repr.dynamics import over_training
 
     return over_training(run, net, data, config)

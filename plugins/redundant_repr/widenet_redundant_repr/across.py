@@ -10,18 +10,21 @@ import torch
 
 from widenet import UsageError
 from widenet.capture import stream
+from widenet.options import spec
 from widenet_redundant_repr.seeds import bias_variance, ensemble_error
 
 
 def across(runs: Sequence[Any], nets: Sequence[Any], data: Any) -> Iterator[dict[str, Any]]:
     """Yield a row for all runs of one kind, that is of the same method, architecture and options.
 
-    It has the squared error of their softmax outputs on the test samples with its bias and variance over seeds, the mean error
+    It has the squared error of their softmax outputs on the test samples with its bias and variance over seeds, the mean errors
     of the runs, and that of their ensemble (summed logits).
 
     Raises:
         UsageError: the runs are of different data, or there is only one of a kind.
     """
+    if len({run.path.resolve() for run in runs}) < len(runs):
+        raise UsageError("a run is named twice; name runs of different seeds")
     kinds: dict[str, list[int]] = {}
     for number, run in enumerate(runs):
         if run.record["dataset"] != runs[0].record["dataset"]:
@@ -33,17 +36,15 @@ def across(runs: Sequence[Any], nets: Sequence[Any], data: Any) -> Iterator[dict
             raise UsageError(
                 f"{run.name} is the only run of its kind here; name runs of other seeds too (--repeats makes them)"
             )
-        logits = [torch.cat([batch.logits for batch in stream(nets[number], data.test, [])]) for number in members]
-        found, labels = bias_variance(logits, data.test.labels()), data.test.labels()
-        train = [
-            line["train/accuracy"] for number in members for line in runs[number].metrics()[-1:] if "train/accuracy" in line
-        ]
+        logits, labels = [_logits(nets[number], data.test) for number in members], data.test.labels()
+        found = bias_variance(logits, labels)
+        train = [ensemble_error([_logits(nets[number], data.train)], data.train.labels()) for number in members]
         yield {
             "run": run.path.parent.name,
-            "arch": _spec(run.record["arch"]),
+            "arch": spec(run.record["arch"]),
             "parameters": run.record.get("parameters"),
             "seeds": len(members),
-            "train_error": 1 - sum(train) / len(train) if train else None,
+            "train_error": sum(train) / len(train),
             "test_error": sum(ensemble_error([each], labels) for each in logits) / len(logits),
             "ensemble_error": ensemble_error(logits, labels),
             "loss": found.loss,
@@ -52,11 +53,10 @@ def across(runs: Sequence[Any], nets: Sequence[Any], data: Any) -> Iterator[dict
         }
 
 
+def _logits(net: Any, split: Any) -> torch.Tensor:
+    return torch.cat([batch.logits for batch in stream(net, split, [])])
+
+
 def _kind(run: Any) -> str:
     """What runs that differ in their seed alone have in common."""
     return json.dumps([run.record["component"], run.record["arch"], run.path.parent.name])
-
-
-def _spec(entry: Any) -> str:
-    options = ",".join(f"{name}={value}" for name, value in entry["options"].items() if value is not None)
-    return f"{entry['name'].rpartition('/')[2]}:{options}"

@@ -117,7 +117,7 @@ def _control_gram(run: Any, data: Any, found: Representation, name: str) -> Gram
     else:
         net = opening.untrained(run.registry, run).to(run.device)
         split = data.test if name == "untrained" else controls.noise_like(data.test, data.shape, generator)
-        for batch in stream(net, split, [found.layer], found.reduction):
+        for batch in stream(net, split.to(run.device), [found.layer], found.reduction):
             gram.update(batch.layers[found.layer])
     return gram
 

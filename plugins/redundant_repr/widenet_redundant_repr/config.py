@@ -18,7 +18,7 @@ class Layer:
     """Which layer is studied."""
 
     layer: str | None = opt(
-        None, "Layer whose neurons are drawn, by path; fc:input is what fc is given. Default: what the read-out is given."
+        None, "Layer whose neurons are drawn, by path (fc:input is what fc is given), in place of what the read-out is given."
     )
     reduction: Literal["mean", "max", "flatten"] = opt(
         "mean", "A neuron's value over its places (pixels, tokens); flatten makes each place a neuron."
@@ -45,7 +45,7 @@ class Drawing(Layer):
     )
     ensemble: tuple[Path, ...] = opt((), "Runs whose summed logits give the error at infinite width.")
     error_infinity: float | None = opt(
-        None, "Error at infinite width, if known. Default: the ensemble's, or else fitted.", validator=optional(fraction)
+        None, "Error at infinite width, where it is known; else the ensemble's, or a fitted one.", validator=optional(fraction)
     )
     r2_threshold: float = opt(0.99, "R2 from which a chunk is complete.", validator=and_(gt(0), le(1)))
     tolerances: tuple[float, ...] = opt(
@@ -69,18 +69,25 @@ class Chunks(Drawing):
 
 
 @attrs.frozen(kw_only=True)
-class OverTraining(Layer):
+class Sizes(Layer):
+    """Which layer, and the sizes of its chunks."""
+
+    sizes: tuple[int, ...] = opt(
+        (), "Chunk sizes beside the whole layer, in place of the width halved again and again.", validator=deep_iterable(ge(1))
+    )
+
+
+@attrs.frozen(kw_only=True)
+class OverTraining(Sizes):
     """Options of ``chunks-over-training``."""
 
-    sizes: tuple[int, ...] = opt((), "Chunk sizes. Default: the width halved again and again.", validator=deep_iterable(ge(1)))
     draws: int = opt(20, "Chunks of each size.", validator=ge(1))
 
 
 @attrs.frozen(kw_only=True)
-class ChunkDimension(Layer):
+class ChunkDimension(Sizes):
     """Options of ``chunk-dimension``."""
 
-    sizes: tuple[int, ...] = opt((), "Chunk sizes. Default: the width halved again and again.", validator=deep_iterable(ge(1)))
     draws: int = opt(5, "Chunks of each size.", validator=ge(1))
     per_class: int = opt(0, "Test samples of each class; 0 takes all.", validator=ge(0))
 

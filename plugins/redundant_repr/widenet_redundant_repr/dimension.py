@@ -75,12 +75,17 @@ def dimensions(run: Any, net: Any, data: Any, config: ChunkDimension) -> Iterato
     Raises:
         UsageError: as the analysis ``chunks``, or a class has too few test samples.
     """
-    from widenet_redundant_repr.grid import chosen
-    from widenet_redundant_repr.representation import represented, sampled_batches
+    import torch
 
-    found = represented(run, net, data, config)
-    features = np.concatenate([features.numpy() for features, _ in sampled_batches(run, found, config.per_class)])
-    sizes = chosen(found.width, config.sizes or "octaves")
+    from widenet.capture import stream
+    from widenet_redundant_repr.grid import chosen
+    from widenet_redundant_repr.representation import chosen_layer, sampled
+
+    layer, width, _ = chosen_layer(net, data, config)
+    sizes = chosen(width, (*config.sizes, width) if config.sizes else "octaves")
+    kept = sampled(run, data.test.labels(), config.per_class).nonzero().flatten()
+    batches = stream(net, data.test.part(kept), [layer], config.reduction)
+    features = torch.cat([batch.layers[layer].cpu() for batch in batches])
     for size, estimates in chunk_dimensions(features, sizes, config.draws, config.chunk_seed).items():
         values = [each.value for each in estimates if each.value is not None]
         likelihoods = [each.likelihood for each in estimates if each.likelihood is not None]

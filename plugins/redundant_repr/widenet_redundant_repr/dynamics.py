@@ -92,7 +92,7 @@ def _drawn(run: Any, rows: list[dict[str, Any]]) -> Any:
         for name, panel in zip(panels, axes, strict=False):
             for size in sizes:
                 points = [(row["epoch"], row[name]) for row in rows if row["size"] == size and row[name] is not None]
-                panel.plot(*zip(*points, strict=True), label=f"{size} neurons") if points else None
+                panel.plot(*zip(*points, strict=True), label=f"{size}") if points else None
             panel.set(xlabel="epoch", ylabel=name.replace("_out", " outside the chunk").replace("_", " "))
             if first is not None:
                 panel.axvline(first, color="0.3", linewidth=0.8, linestyle=":")
@@ -100,5 +100,5 @@ def _drawn(run: Any, rows: list[dict[str, Any]]) -> Any:
             panel.set_visible(False)
         said = "" if first is None else f"; dotted: the first epoch without training error, {first}"
         figure.suptitle(f"{run.name}: means over chunks{said}", fontsize=8)
-        figures.legend(axes[0])
+        figures.legend(axes[0], "neurons of a chunk")
     return figure

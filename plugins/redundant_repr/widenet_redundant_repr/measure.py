@@ -17,8 +17,8 @@ from widenet_redundant_repr.readout import Readout, Refitted, Sliced, chunk_erro
 from widenet_redundant_repr.representation import Representation
 
 SPLITS = ("test", "train")
-FACTORS = 1 << 26
-"""Float64 numbers (half a GB) that the factors of permutations tried in one pass may take."""
+NUMBERS = 1 << 26
+"""Numbers (up to half a GB) that the weights or factors tried in one pass may take."""
 STATISTICS = ("r2", "r2_out", "correlation", "correlation_out")
 
 
@@ -77,9 +77,16 @@ def readouts(found: Representation, train: Gram | None) -> dict[str, Readout]:
 
 
 def errors(found: Representation, split: Any, chunks: Chosen, under: Mapping[str, Readout]) -> dict[str, np.ndarray]:
-    """``<read-out>_<split>_error`` and ``..._loss`` of the chunks, each (K, R), in one pass over the split."""
+    """``<read-out>_<split>_error`` and ``..._loss`` of the chunks, each (K, R), in a pass over the split.
+
+    More passes are made where the weights of all chunks would not fit into memory: many chunks of a wide layer, many classes.
+    """
     flat = [index for of_size in chunks.values() for index in of_size]
-    scores = chunk_errors(found.batches(split), flat, under)
+    together = max(1, NUMBERS // (found.width * found.classes * len(under)))
+    parts = [
+        chunk_errors(found.batches(split), flat[start : start + together], under) for start in range(0, len(flat), together)
+    ]
+    scores = {name: np.concatenate([part[name] for part in parts]) for name in under}
     return {
         f"{name}{split}_{what}": _table(score[:, column], chunks)
         for name, score in scores.items()
@@ -142,7 +149,7 @@ def every_size(
 
 
 def _nested_errors(found: Representation, grams: Grams, split: Any, orders: Sequence[Tensor]) -> dict[str, np.ndarray]:
-    together = max(1, FACTORS // found.width**2)
+    together = max(1, NUMBERS // found.width**2)
     groups = [_nested_group(found, grams, split, orders[start : start + together]) for start in range(0, len(orders), together)]
     return {name: np.concatenate([group[name] for group in groups], 1) for name in groups[0]}
 
@@ -184,9 +191,11 @@ def means(of: Measured, name: str) -> np.ndarray:
 def tidy(everything: Iterable[Measured]) -> Iterable[dict[str, Any]]:
     """One row a size and quantity: mean, standard deviation and the band that holds 95 % of the chunks."""
     for found in everything:
+        whole = max(found.sizes)
         for name, values in found.values.items():
             for size, of_size, reason in zip(found.sizes, values, found.reasons, strict=True):
-                about = {"of": found.of, "chunks": found.chunks, "size": size, "quantity": name, "drawn": len(of_size)}
+                about = {"of": found.of, "chunks": found.chunks, "size": size, "quantity": name}
+                about["drawn"] = len(of_size) if size < whole else 1
                 yield {**about, **_spread(of_size, reason)}
 
 

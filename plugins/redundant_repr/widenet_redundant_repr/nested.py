@@ -13,17 +13,23 @@ from torch import Tensor
 
 from widenet.capture import ReadOut
 from widenet.kernels.gram import NOTHING, Gram, correlation_sums
-from widenet_redundant_repr.regression import factor
+from widenet_redundant_repr.readout import RIDGE
+from widenet_redundant_repr.regression import ALPHA, factor
 
 ENTRIES = 1 << 22
 """Logits that are held at a time."""
 
 
-def ordered(gram: Gram, permutation: Tensor) -> tuple[Tensor, Tensor]:
-    """Scatter (P, P) of the neurons in the order of the permutation, and its lower Cholesky factor; float64."""
+def ordered(gram: Gram, permutation: Tensor, penalty: float = 0, ridge: float = 0) -> tuple[Tensor, Tensor]:
+    """Scatter (P, P) of the neurons in the order of the permutation, and its lower Cholesky factor; float64.
+
+    The factor is that of the scatter with ``penalty`` added to its diagonal, or this grown by the factor 1 + ``ridge``.
+    """
     order = permutation.to(gram.mean.device)
     scatter = gram.scatter.index_select(0, order).index_select(1, order)
-    return scatter, factor(scatter[None].clone())[0]
+    grown = scatter.clone()
+    grown.diagonal().mul_(1 + ridge)
+    return scatter, factor(grown[None], penalty)[0]
 
 
 def nested_statistics(gram: Gram, permutation: Tensor) -> dict[str, np.ndarray]:
@@ -55,7 +61,7 @@ def nested_statistics(gram: Gram, permutation: Tensor) -> dict[str, np.ndarray]:
 def nested_held_out(gram: Gram, other: Gram, permutation: Tensor) -> np.ndarray:
     """R2 on the samples of ``other`` of the fits that ``gram`` gives the first c neurons: float64 (P,)."""
     order = permutation.to(gram.mean.device)
-    lower = ordered(gram, permutation)[1]
+    lower = ordered(gram, permutation, penalty=ALPHA)[1]
     shift = (other.mean - gram.mean)[order]
     about = other.scatter.index_select(0, order).index_select(1, order) + other.count * torch.outer(shift, shift)
     half = torch.linalg.solve_triangular(lower, about, upper=False)
@@ -85,7 +91,7 @@ class Nested:
             self.weight, self.bias = head.weight[:, permutation].T.float(), head.bias.float()
             return
         features = gram.columns(slice(0, width))
-        lower = ordered(features, permutation)[1].cpu()
+        lower = ordered(features, permutation, ridge=RIDGE)[1].cpu()
         cross = gram.scatter[:width, width:].cpu()[permutation]
         self.weight = torch.linalg.solve_triangular(lower, cross, upper=False).float()
         self.bias, self.mean, self.lower = gram.mean[width:].cpu().float(), features.mean.cpu()[permutation], lower

@@ -12,11 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from widenet.kernels.gram import Gram
+from widenet_redundant_repr.regression import factor
 
 SAMPLES, CHUNKS, GATHERED = 1024, 64, 640
 """Samples, chunks, and columns copied for small chunks that are worked on at a time: what a processor's cache holds."""
 SMALL = 8
 """Chunks of at most 1/SMALL of the layer have their columns copied; for larger ones zeros in the weights are cheaper."""
+LOGITS = 1 << 26
+"""Numbers (a quarter of a GB) that the logits of a block of chunks may take."""
+RIDGE = 1e-8
+"""Penalty of refitted read-outs, in units of each neuron's scatter."""
 
 
 class Readout(Protocol):
@@ -65,17 +70,17 @@ def with_targets(features: Tensor, labels: Tensor, classes: int) -> Tensor:
     return torch.cat([features, targets.to(features)], 1)
 
 
-def refit(gram: Gram, width: int, index: Tensor, alpha: float = 1e-8) -> tuple[Tensor, Tensor]:
+def refit(gram: Gram, width: int, index: Tensor) -> tuple[Tensor, Tensor]:
     """Least squares from a chunk, int64 (c,), onto the targets: weights (C, c) and bias (C,), float64.
 
-    ``gram`` is that of features and targets side by side, of which the first ``width`` columns are features. The ridge is
-    ``alpha`` times the mean scatter of the chunk's columns, too little to show but in directions that the data do not have, so
-    columns may repeat or be constant; the bias is not penalised.
+    ``gram`` is that of features and targets side by side, of which the first ``width`` columns are features. The scatter of
+    each neuron grows by the factor 1 + RIDGE, too little to show but in directions that the data do not have, so columns may
+    repeat or be constant; the bias is not penalised.
     """
     index = index.to(gram.scatter.device)
     within, across = gram.scatter[index[:, None], index], gram.scatter[index, width:]
-    within.diagonal().add_(alpha * float(within.diagonal().mean()) or 1.0)
-    weight = torch.cholesky_solve(across, torch.linalg.cholesky(within)).T
+    within.diagonal().mul_(1 + RIDGE)
+    weight = torch.cholesky_solve(across, factor(within[None])[0]).T
     return weight, gram.mean[width:] - weight @ gram.mean[index]
 
 
@@ -132,9 +137,11 @@ def _blocks(chunks: Sequence[Any], readouts: Sequence[Readout], width: int, devi
     sizes: dict[int, list[int]] = {}
     for number, chunk in enumerate(chunks):
         sizes.setdefault(len(chunk), []).append(number)
+    classes = len(readouts[0].of(torch.as_tensor(chunks[0], dtype=torch.int64))[1])
+    fitting = max(1, min(CHUNKS, LOGITS // (SAMPLES * len(readouts) * classes)))
     for size, members in sizes.items():
         small = SMALL * size <= width
-        most = min(CHUNKS, max(1, GATHERED // size)) if small else CHUNKS
+        most = min(fitting, max(1, GATHERED // size)) if small else fitting
         for start in range(0, len(members), most):
             block = members[start : start + most]
             index = torch.stack([torch.as_tensor(chunks[number], dtype=torch.int64) for number in block])

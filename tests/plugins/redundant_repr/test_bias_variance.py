@@ -29,16 +29,20 @@ class Puts(nn.Module):
         return self.logits + 0 * x.sum()
 
 
-def made(path, seed=0, accuracy=(), **record):
+def made(path, seed=0, **record):
     """A run as an analysis may read it."""
     path = path / f"seed-{seed}"
     path.mkdir(parents=True)
     about = {"component": "core/train", "seed": seed, "parameters": 9}
     kind = {"arch": {"name": "core/fc", "options": {"width": 3, "last": None}}, "dataset": {"name": "core/tiny", "options": {}}}
-    run = Run(path, {**about, **kind, **record})
-    for number, value in enumerate(accuracy):
-        run.log({"epoch": number + 1, "train/accuracy": value})
-    return run
+    return Run(path, {**about, **kind, **record})
+
+
+def train_error(wn, folder):
+    """Of a run's network on its training images."""
+    words = ("--layers", "linear_body.0", "--split", "train", "--json", "--quiet", "--threads", "1")
+    with h5py.File(wn("capture", folder, *words).json[0]["file"]) as file:
+        return (file["logits"][...].argmax(1) != file["labels"][...]).mean()
 
 
 def data(labels=(0, 1)):
@@ -51,12 +55,11 @@ FIRST, SECOND = [[0.8, 0.2], [0.4, 0.6]], [[0.6, 0.4], [0.7, 0.3]]
 
 def test_two_networks_by_hand(tmp_path):
     """|p - y|^2 is 0.08 and 0.32 of the first, 0.32 and 0.98 of the second; the deviations from the mean, 0.02 and 0.045."""
-    runs = [made(tmp_path / "net", 0, [0.1, 0.9]), made(tmp_path / "net", 1, [0.2, 0.8])]
+    runs = [made(tmp_path / "net", seed) for seed in (0, 1)]
     (row,) = across(runs, [Puts(FIRST), Puts(SECOND)], data())
     assert list(row) == COLUMNS
-    assert (row["run"], row["arch"], row["parameters"], row["seeds"]) == ("net", "fc:width=3", 9, 2)
-    assert row["train_error"] == pytest.approx(0.15)  # of the last epoch
-    assert (row["test_error"], row["ensemble_error"]) == (0.25, 0.5)
+    assert (row["run"], row["arch"], row["parameters"], row["seeds"]) == ("net", "core/fc:width=3,last=none", 9, 2)
+    assert (row["train_error"], row["test_error"], row["ensemble_error"]) == (0.25, 0.25, 0.5)
     assert row["loss"] == pytest.approx(0.425, abs=1e-6)
     assert row["variance"] == pytest.approx(2 * 0.0325, abs=1e-6)
     assert row["bias2"] == pytest.approx(0.36, abs=1e-6)
@@ -66,7 +69,7 @@ def test_the_ensemble_sums_logits(tmp_path):
     """The second sample's products are 0.4 x 0.2 and 0.6 x 0.8."""
     runs = [made(tmp_path / "net", seed) for seed in (0, 1)]
     (row,) = across(runs, [Puts(FIRST), Puts([[0.3, 0.7], [0.2, 0.8]])], data())
-    assert (row["test_error"], row["ensemble_error"], row["train_error"]) == (0.25, 0.0, None)
+    assert (row["test_error"], row["ensemble_error"], row["train_error"]) == (0.25, 0.0, 0.25)
 
 
 def test_a_row_for_each_kind(tmp_path):
@@ -94,6 +97,13 @@ def test_a_lonely_run_beside_a_pair_is_refused(tmp_path):
     runs = [made(tmp_path / "net", 0), made(tmp_path / "net", 1), made(tmp_path / "alone", 0)]
     with pytest.raises(UsageError, match="alone/seed-0 is the only run of its kind"):
         list(across(runs, [Puts(FIRST)] * 3, data()))
+
+
+def test_a_run_cannot_differ_from_itself(tmp_path):
+    run = made(tmp_path / "net", 0)
+    again = Run(tmp_path / "net" / ".." / "net" / "seed-0", run.record)
+    with pytest.raises(UsageError, match="a run is named twice; name runs of different seeds"):
+        list(across([run, again], [None, None], None))
 
 
 def test_other_data_are_refused_before_anything_is_computed(tmp_path):
@@ -148,9 +158,8 @@ def test_runs_of_two_seeds(runs, wn, words):
     assert row["loss"] == pytest.approx(row["bias2"] + row["variance"], rel=1e-12)
     assert row["test_error"] == pytest.approx((np.argmax(logits, 2) != labels).mean())
     assert row["ensemble_error"] == pytest.approx((np.sum(logits, 0).argmax(1) != labels).mean())
-    accuracies = [Run.open(folder).metrics()[-1]["train/accuracy"] for folder in folders]
-    assert row["train_error"] == pytest.approx(1 - np.mean(accuracies))
-    assert row["arch"].startswith("pmnist-fc:width=16,depth=3")
+    assert row["train_error"] == pytest.approx(np.mean([train_error(wn, folder) for folder in folders]))
+    assert row["arch"].startswith("redundant-repr/pmnist-fc:width=16,depth=3")
 
 
 def test_refusals_are_one_line(runs, wn):

@@ -1,15 +1,17 @@
 """What is measured of the chunks of a layer: the tables, their seeds, and the rows that are made of them."""
 
+import h5py
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from made_layers import layer
 from sklearn.linear_model import LinearRegression
+from torch import nn
 
 from widenet.capture import ReadOut
-from widenet.data import Images
-from widenet.errors import UsageError
+from widenet.data import Data, Images
+from widenet.errors import UsageError, WnError
 from widenet.options import build, resolve
 from widenet.runs import Run
 from widenet_redundant_repr.chunks import chunk_error
@@ -31,7 +33,7 @@ from widenet_redundant_repr.measure import (
     random_orders,
     tidy,
 )
-from widenet_redundant_repr.representation import Representation, gram_of
+from widenet_redundant_repr.representation import Representation, gram_of, represented
 
 WIDTH, CLASSES = 12, 3
 SIZES = [1, 5, 11, 12]
@@ -222,11 +224,11 @@ def test_rows_have_mean_deviation_and_band():
     values = np.arange(200.0).reshape(2, 100)
     values[1] = 7.3
     rows = list(tidy([Measured("layer", "random", [3, 9], {"r2": values}, ["", "whole"])]))
-    about = {"of": "layer", "chunks": "random", "quantity": "r2", "drawn": 100}
+    about = {"of": "layer", "chunks": "random", "quantity": "r2"}
     band = {"mean": 49.5, "deviation": pytest.approx(np.std(np.arange(100), ddof=1)), "low": pytest.approx(2.475)}
-    assert rows[0] == {**about, "size": 3, **band, "high": pytest.approx(96.525), "reason": ""}
+    assert rows[0] == {**about, "size": 3, "drawn": 100, **band, "high": pytest.approx(96.525), "reason": ""}
     constant = {"mean": pytest.approx(7.3), "deviation": 0.0, "low": 7.3, "high": 7.3, "reason": ""}
-    assert rows[1] == {**about, "size": 9, **constant}
+    assert rows[1] == {**about, "size": 9, "drawn": 1, **constant}  # the whole layer
 
 
 def test_every_empty_value_has_a_reason_beside_it(tmp_path):
@@ -293,3 +295,28 @@ def test_noise_takes_the_place_of_the_inputs_alone():
 def test_options_that_cannot_be(kind, values, message):
     with pytest.raises(UsageError, match=message):
         build(kind, resolve(kind, values, "chunks"), "chunks")
+
+
+def test_a_capture_of_something_else_is_refused(tmp_path):
+    torch.manual_seed(0)
+    split = Images(torch.rand(20, 5), torch.arange(20) % 3)
+    net, of = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)), run(tmp_path)
+    made = represented(of, net, Data("made", split, split, (5,), 3), Chunks())
+    assert (made.layer, made.width, made.classes, made.head.path) == ("2:input", 4, 3, "2")
+    with h5py.File(made.test.path, "r+") as file:
+        file["layers"]["2:input"][...] = 7
+    with pytest.raises(WnError, match=r"test-.*\.h5 does not hold what 2 is given; delete it, and run the same command again"):
+        represented(of, net, Data("made", split, split, (5,), 3), Chunks())
+
+
+def test_another_layer_has_no_read_out(tmp_path):
+    torch.manual_seed(0)
+    split = Images(torch.rand(20, 5), torch.arange(20) % 3)
+    net, data = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)), Data("made", split, split, (5,), 3)
+    made = represented(run(tmp_path), net, data, Chunks(layer="0"))
+    assert (made.layer, made.width, made.classes, made.head) == ("0", 4, 3, None)
+    relu = represented(run(tmp_path), net, data, Chunks(layer="1"))  # another name of what the read-out is given
+    assert relu.head is not None
+    for wrong, message in (("absent", "no layer matches 'absent'"), ("*", r"--layer \* matches 3 layers, 0, 1, 2")):
+        with pytest.raises(UsageError, match=message):
+            represented(run(tmp_path), net, data, Chunks(layer=wrong))

@@ -120,6 +120,15 @@ def test_held_out_with_constants_and_copies():
     assert np.isnan(held_out(x, other, permutation(12))).all()
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("count", [3, 6])
+def test_held_out_of_fits_to_fewer_samples_than_neurons(count, seed):
+    """Where the samples leave weights open the penalty decides, to fewer digits."""
+    x = layer(count + 20, 8, seed) * 10
+    found, expected = held_out(x[:count], x[count:], permutation(8, seed))
+    np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2)
+
+
 def data(count=90, width=24, classes=4, seed=0):
     """Features, labels and a read-out whose bias matters."""
     draw = np.random.default_rng(seed)
@@ -172,6 +181,11 @@ def test_errors_with_constants_and_copies(classes):
     x, y, head = data(classes=classes)
     x[:, 5], x[:, 9:12] = 7.0, x[:, :3]
     errors_agree(x, y, head, [torch.arange(24), permutation(24)], tolerance=1e-4)
+
+
+def test_errors_of_fits_to_fewer_samples_than_neurons():
+    x, y, head = data(count=10)
+    errors_agree(x, y, head, [permutation(24, seed) for seed in range(3)], tolerance=1e-3)
 
 
 def test_a_binary_output_of_0_is_wrong():
