@@ -80,7 +80,10 @@ def refit(gram: Gram, width: int, index: Tensor) -> tuple[Tensor, Tensor]:
     index = index.to(gram.scatter.device)
     within, across = gram.scatter[index[:, None], index], gram.scatter[index, width:]
     within.diagonal().mul_(1 + RIDGE)
-    weight = torch.cholesky_solve(across, factor(within[None])[0]).T
+    lower = factor(within[None])[0]
+    del within  # of a wide layer, half a GB
+    half = torch.linalg.solve_triangular(lower, across, upper=False)
+    weight = torch.linalg.solve_triangular(lower.mT, half, upper=True).T
     return weight, gram.mean[width:] - weight @ gram.mean[index]
 
 
