@@ -16,7 +16,7 @@ from torch import Tensor
 from widenet.components import Train
 from widenet.train.optimisers import learning_rate, make_optimiser
 from widenet_redundant_repr.config import RedundantRepr
-from widenet_redundant_repr.datasets import Parity
+from widenet_redundant_repr.options import Parity
 from widenet_redundant_repr.parity import load
 from widenet_redundant_repr.pmnist import FullyConnected, squared_hinge
 

@@ -14,20 +14,11 @@ from widenet.files import write_csv, write_json
 from widenet.kernels.gram import Gram
 from widenet_redundant_repr import controls
 from widenet_redundant_repr.config import Drawing
+from widenet_redundant_repr.draws import SPLITS, random_chunks, random_orders
 from widenet_redundant_repr.figure import Curves, draw
 from widenet_redundant_repr.grid import chosen
 from widenet_redundant_repr.infinity import Infinity, error_infinity
-from widenet_redundant_repr.measure import (
-    SPLITS,
-    Grams,
-    Measured,
-    control,
-    every_size,
-    measured,
-    random_chunks,
-    random_orders,
-    tidy,
-)
+from widenet_redundant_repr.measure import Grams, Measured, control, every_size, measured, tidy
 from widenet_redundant_repr.powerlaw import PowerLaw
 from widenet_redundant_repr.representation import Representation, chosen_layer, gram_of, represented, sampled, sampled_gram
 from widenet_redundant_repr.structured import greedy, largest_norm, representatives

@@ -12,8 +12,9 @@ from widenet import UsageError, figures, opening
 from widenet.capture import stream
 from widenet_redundant_repr.chunks import undefined
 from widenet_redundant_repr.config import OverTraining
+from widenet_redundant_repr.draws import SPLITS, drawn
 from widenet_redundant_repr.grid import chosen
-from widenet_redundant_repr.measure import SPLITS, drawn, statistics
+from widenet_redundant_repr.measure import statistics
 from widenet_redundant_repr.readout import Sliced, chunk_errors
 from widenet_redundant_repr.representation import chosen_layer, gram_of
 

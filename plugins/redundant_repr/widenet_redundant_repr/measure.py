@@ -12,11 +12,11 @@ from torch import Tensor
 
 from widenet.kernels.gram import Gram
 from widenet_redundant_repr.chunks import batch_statistics, held_out_r2, undefined
+from widenet_redundant_repr.draws import SPLITS, Chosen
 from widenet_redundant_repr.nested import Nested, nested_errors, nested_held_out, nested_statistics
 from widenet_redundant_repr.readout import Readout, Refitted, Sliced, chunk_errors
 from widenet_redundant_repr.representation import Representation
 
-SPLITS = ("test", "train")
 NUMBERS = 1 << 26
 """Numbers (up to half a GB) that the weights or factors tried in one pass may take."""
 STATISTICS = ("r2", "r2_out", "correlation", "correlation_out")
@@ -48,23 +48,6 @@ class Measured:
     sizes: list[int]
     values: dict[str, np.ndarray]
     reasons: list[str]
-
-
-Chosen = Mapping[int, Sequence[Tensor]]
-"""By size, the neurons of each chunk."""
-
-
-def drawn(width: int, sizes: Sequence[int], repeats: int, generator: torch.Generator) -> dict[int, list[Tensor]]:
-    """Random chunks without replacement, int64 (c,), so many of each size; the whole layer is there once."""
-    return {
-        size: [torch.randperm(width, generator=generator)[:size] for _ in range(repeats if size < width else 1)]
-        for size in sizes
-    }
-
-
-def permuted(width: int, repeats: int, generator: torch.Generator) -> list[Tensor]:
-    """Random permutations of all neurons, int64 (P,)."""
-    return [torch.randperm(width, generator=generator) for _ in range(repeats)]
 
 
 def readouts(found: Representation, train: Gram | None) -> dict[str, Readout]:
@@ -166,20 +149,6 @@ def _nested_group(found: Representation, grams: Grams, split: Any, orders: Seque
         for name, score in by_kind
         for column, what in enumerate(("error", "loss"))
     }
-
-
-def random_chunks(run: Any, width: int, sizes: Sequence[int], config: Any) -> tuple[dict[str, Chosen], Chosen]:
-    """The random chunks of a study: other ones for the errors of each split and for R2, as published."""
-    of = {split: run.generator("chunks", config.chunk_seed, split) for split in SPLITS}
-    for_errors: dict[str, Chosen] = {split: drawn(width, sizes, config.error_repeats, of[split]) for split in SPLITS}
-    return for_errors, drawn(width, sizes, config.r2_repeats, run.generator("chunks", config.chunk_seed, "r2"))
-
-
-def random_orders(run: Any, width: int, config: Any) -> tuple[dict[str, list[Tensor]], list[Tensor]]:
-    """The random permutations of a study of every size."""
-    of = {split: run.generator("chunks", config.chunk_seed, split) for split in SPLITS}
-    for_errors = {split: permuted(width, config.error_repeats, of[split]) for split in SPLITS}
-    return for_errors, permuted(width, config.r2_repeats, run.generator("chunks", config.chunk_seed, "r2"))
 
 
 def means(of: Measured, name: str) -> np.ndarray:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from widenet import UsageError
 
 if TYPE_CHECKING:
-    from widenet_redundant_repr.models import DenseNet
+    from widenet_redundant_repr.options import DenseNet
 
 Parts = OrderedDict[str, nn.Module]
 BLOCKS = 3

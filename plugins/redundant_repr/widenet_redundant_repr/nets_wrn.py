@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from widenet_redundant_repr.models import Wrn
+    from widenet_redundant_repr.options import Wrn
 
 REDUCTION = 8
 """Channels for each unit in the middle of a squeeze-and-excitation."""

@@ -12,7 +12,7 @@ from widenet import UsageError
 from widenet.data import Data, Images
 
 if TYPE_CHECKING:
-    from widenet_redundant_repr.datasets import Parity
+    from widenet_redundant_repr.options import Parity
 
 
 def load(root: Path, config: Parity) -> Data:

@@ -17,7 +17,7 @@ from widenet.builtin.datasets.downloads import cifar
 from widenet.data import Cut, Data, Images
 
 if TYPE_CHECKING:
-    from widenet_redundant_repr.datasets import RandAugment
+    from widenet_redundant_repr.options import RandAugment
 
 Operation = Callable[[Tensor, float], Tensor]
 

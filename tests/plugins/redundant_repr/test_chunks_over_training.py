@@ -7,8 +7,8 @@ from made_layers import textbook
 
 from widenet import UsageError, figures
 from widenet.runs import Run
+from widenet_redundant_repr.draws import drawn
 from widenet_redundant_repr.dynamics import interpolated, saved_epochs
-from widenet_redundant_repr.measure import drawn
 
 WRN = ("train", "--arch", "wrn16:stem=4", "--dataset", "tiny", "--epochs", "2", "--save-every", "1")
 FC = ("train", "--arch", "pmnist-fc:width=16,depth=3")

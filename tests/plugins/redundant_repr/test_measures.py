@@ -17,22 +17,8 @@ from widenet.runs import Run
 from widenet_redundant_repr.chunks import chunk_error
 from widenet_redundant_repr.config import Chunks, RedundantRepr
 from widenet_redundant_repr.controls import noise_like
-from widenet_redundant_repr.measure import (
-    SPLITS,
-    STATISTICS,
-    Grams,
-    Measured,
-    control,
-    deviation,
-    drawn,
-    every_size,
-    means,
-    measured,
-    permuted,
-    random_chunks,
-    random_orders,
-    tidy,
-)
+from widenet_redundant_repr.draws import SPLITS, drawn, permuted, random_chunks, random_orders
+from widenet_redundant_repr.measure import STATISTICS, Grams, Measured, control, deviation, every_size, means, measured, tidy
 from widenet_redundant_repr.representation import Representation, gram_of, represented
 
 WIDTH, CLASSES = 12, 3

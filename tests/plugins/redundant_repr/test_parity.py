@@ -14,7 +14,8 @@ from sklearn.decomposition import PCA
 from widenet.data import Data, Images
 from widenet.errors import UsageError
 from widenet.options import build, resolve
-from widenet_redundant_repr.datasets import DATASETS, Parity
+from widenet_redundant_repr.datasets import DATASETS
+from widenet_redundant_repr.options import Parity
 from widenet_redundant_repr.parity import principal
 
 PARITY = next(dataset for dataset in DATASETS if dataset.name == "parity")

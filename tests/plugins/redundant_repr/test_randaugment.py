@@ -11,7 +11,8 @@ from widenet.data import Data, Images
 from widenet.errors import UsageError
 from widenet.options import build, resolve
 from widenet_redundant_repr import randaugment
-from widenet_redundant_repr.datasets import DATASETS, RandAugment
+from widenet_redundant_repr.datasets import DATASETS
+from widenet_redundant_repr.options import RandAugment
 from widenet_redundant_repr.randaugment import COLOURS, MOVES, ROTATE, SUPERCLASSES, Augmented, augment, cutout, matrices, warp
 
 CIFAR = next(dataset for dataset in DATASETS if dataset.name == "cifar-randaugment")
