@@ -9,7 +9,7 @@ from typing import Any
 from widenet.components import Comparison, Component, Settings
 from widenet.errors import UsageError, WnError
 from widenet.execute import outcome
-from widenet.files import read_json, write_csv, write_json
+from widenet.files import fingerprints, read_json, write_csv, write_json
 from widenet.options import canonical, changed, digest, effective
 from widenet.plan import files_of, now, versions
 from widenet.plugins import Registry
@@ -79,8 +79,9 @@ def analyse(
 
 
 def _stand(run: Run) -> Row:
-    """What tells a run from the same one gone on since, which is another to an analysis."""
-    return {"finished": run.record.get("finished", ""), "epochs": len(run.metrics())}
+    """What tells a run from the same one gone on since, or with other data, which is another to an analysis."""
+    data = fingerprints(run.record.get("dataset", {}).get("options", {}).values())
+    return {"finished": run.record.get("finished", ""), "epochs": len(run.metrics()), **({"data": data} if data else {})}
 
 
 def _files(config: Any, runs: Path) -> Row:

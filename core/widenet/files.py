@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
+import functools
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -85,3 +87,21 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise WnError(f"{path} is unreadable ({error}); the run cannot be used, start it anew with --fresh") from error
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file; of one beyond 256 MiB, which would take long, its size."""
+    about = path.stat()
+    return f"{about.st_size} bytes" if about.st_size > 2**28 else _hash(path, about.st_size, about.st_mtime_ns)
+
+
+@functools.lru_cache
+def _hash(path: Path, size: int, changed: int) -> str:
+    # A run looks at its inputs more than once.
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def fingerprints(values: Iterable[Any]) -> dict[str, str]:
+    """Those of ``values`` that are paths of files, as text or not, each with its fingerprint."""
+    paths = [Path(value) for value in values if isinstance(value, (str, Path)) and value]
+    return {str(path): fingerprint(path) for path in paths if path.is_file()}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import platform
 import subprocess
 import time
@@ -13,6 +11,7 @@ from typing import Any
 import attrs
 
 from widenet.components import Component, Settings
+from widenet.files import fingerprint
 from widenet.options import changed, effective
 from widenet.plugins import Registry
 from widenet.runs import SCHEMA, Run, folder
@@ -112,18 +111,6 @@ def _files_at(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     return [path / "run.json"] if (path / "run.json").is_file() else sorted(path.glob("seed-*/run.json"))
-
-
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a file; of one beyond 256 MiB, which would take long, its size."""
-    about = path.stat()
-    return f"{about.st_size} bytes" if about.st_size > 2**28 else _hash(path, about.st_size, about.st_mtime_ns)
-
-
-@functools.lru_cache
-def _hash(path: Path, size: int, changed: int) -> str:
-    # A run looks at its inputs more than once.
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def now() -> str:

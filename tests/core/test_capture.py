@@ -342,3 +342,53 @@ def test_a_read_out_of_one_row_stands_for_two_classes():
 def test_a_network_without_read_out_is_refused(net):
     with pytest.raises(UsageError, match="no read-out"):
         readout(net, blobs().test)
+
+
+def test_a_read_out_is_known_where_its_products_are_rounded():
+    """As on a GPU whose matrix units work on TF32."""
+    net, data = network(), blobs()
+    net[3].register_forward_hook(lambda *given: given[2].bfloat16().float())
+    assert readout(net, data.test).path == "3"
+
+
+def test_a_layer_may_be_given_its_input_by_name(tmp_path):
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.fc(input=x)
+
+    torch.manual_seed(0)
+    net, data = Named(), blobs()
+    assert readout(net, data.test).layer == "fc:input"
+    kept = capture(of(tmp_path), net, data, wanted("fc:input"))
+    torch.testing.assert_close(kept.features("fc:input"), data.test.x)
+
+
+def test_along_a_line_the_channels_are_the_units(tmp_path):
+    class Line(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.fc = nn.Sequential(nn.Conv1d(3, 8, 3), nn.ReLU()), nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.fc(self.body(x.flatten(2)).mean(2))
+
+    torch.manual_seed(0)
+    kept = capture(of(tmp_path), Line(), images(), wanted("body", "fc:input"))
+    torch.testing.assert_close(kept.features("body"), kept.features("fc:input"))
+
+
+def test_data_changed_beyond_the_first_samples_are_noticed(tmp_path):
+    run, net, path = of(tmp_path / "run"), network(), tmp_path / "data.npz"
+    run.record["dataset"] = {"name": "core/npz", "options": {"path": str(path)}}
+    x = torch.randn(200, 5, generator=torch.Generator().manual_seed(0))
+    found = []
+    for shift in (0, 1):
+        x[100:] += shift
+        np.savez(path, x=x.numpy())
+        split = Images(x, torch.arange(200) % 3)
+        found.append(capture(run, net, Data("npz", split, split, (5,), 3), wanted("1")))
+    assert found[0].path != found[1].path

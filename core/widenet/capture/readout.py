@@ -47,7 +47,9 @@ def readout(net: nn.Module, split: Any) -> ReadOut:
     given: dict[str, tuple[Tensor, Tensor]] = {}
 
     def listen(path: str, module: nn.Module) -> Any:
-        return module.register_forward_hook(lambda _, inputs, output: given.update({path: (inputs[0], output)}))
+        return module.register_forward_hook(
+            lambda _, inputs, named, output: given.update({path: ((*inputs, *named.values())[0], output)}), with_kwargs=True
+        )
 
     linear = {path: module for path, module in net.named_modules() if isinstance(module, nn.Linear)}
     handles = [listen(path, module) for path, module in linear.items()]
@@ -63,8 +65,8 @@ def readout(net: nn.Module, split: Any) -> ReadOut:
         module = linear[path]
         bias = module.bias if module.bias is not None else torch.zeros(module.out_features)
         found = ReadOut(path, module.weight.detach().cpu(), bias.detach().cpu())
-        same = output.shape == logits.shape or (len(found.weight) == 1 and logits.shape[1] == 2)
-        if inputs.ndim == 2 and same and torch.allclose(found.logits(inputs.cpu()), logits.cpu(), 1e-3, 1e-4):
+        whole = torch.cat([torch.zeros_like(output), output], 1) if output.shape[1:] == (1,) else output
+        if inputs.ndim == 2 and whole.shape == logits.shape and torch.allclose(whole, logits, 1e-5, 1e-6):
             return found
     raise UsageError(
         "the network has no read-out: no linear layer puts out its logits; name the layer that is meant with --layer"

@@ -66,27 +66,30 @@ def reduced(output: Tensor, reduction: Reduction, channels_last: bool = False) -
     return places.mean(2) if reduction == "mean" else places.amax(2)
 
 
-def _tokens(module: nn.Module, output: Tensor) -> bool:
-    """Whether a module's units are the last axis of its output: of (n, tokens, units), not of (n, channels, length)."""
-    return output.ndim == 3 and not type(module).__name__.endswith("1d")
+def _tokens(net: nn.Module) -> bool:
+    """Whether outputs of three axes are (n, tokens, units), and not (n, channels, length) as of convolutions along a line."""
+    return not any(isinstance(module, nn.Conv1d) for module in net.modules())
 
 
 @contextlib.contextmanager
 def _listening(net: nn.Module, paths: Sequence[str], keep: Callable[[Tensor], Tensor], reduction: Reduction) -> Iterator[Any]:
     """A dict that each forward pass fills with the outputs asked for, reduced; of a module called twice, the last."""
     heard: dict[str, Tensor] = {}
+    tokens = _tokens(net)
 
-    def hear(path: str, module: nn.Module, values: Any) -> None:
+    def hear(path: str, values: Any) -> None:
         first = values[0] if isinstance(values, (tuple, list)) and values else values
         if isinstance(first, Tensor) and first.ndim:
             # Kept at once: a module that works in place may follow.
-            heard[path] = keep(reduced(first, reduction, _tokens(module, first)))
+            heard[path] = keep(reduced(first, reduction, tokens and first.ndim == 3))
 
     def listen(path: str) -> Any:
         module = net.get_submodule(path.removesuffix(INPUT))
         if path.endswith(INPUT):
-            return module.register_forward_pre_hook(lambda module, given: hear(path, module, given))
-        return module.register_forward_hook(lambda module, _, output: hear(path, module, output))
+            return module.register_forward_pre_hook(
+                lambda _, given, named: hear(path, (*given, *named.values())), with_kwargs=True
+            )
+        return module.register_forward_hook(lambda _, inputs, output: hear(path, output))
 
     handles = [listen(path) for path in paths]
     try:

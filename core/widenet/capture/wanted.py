@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from widenet.capture.stream import Reduction
 from widenet.data import balanced
 from widenet.errors import UsageError
+from widenet.files import fingerprints
 from widenet.masks import masks, plain_state
 from widenet.runs import Run
 
@@ -57,7 +58,8 @@ class Wanted:
 def key(run: Run, net: nn.Module, split: Any, wanted: Wanted) -> dict[str, Any]:
     """All that a capture depends on but its layers: equal keys mean equal contents.
 
-    The network and the first samples enter by their bytes, so neither new weights nor another normalisation can go unseen.
+    The network, the labels and the first samples enter by their bytes, files of data by their fingerprints, so neither new
+    weights nor another normalisation can go unseen.
     """
     masked = {f"{name} mask": mask for name, mask in masks(net).items()}
     look = next(iter(split.batches(LOOK)))
@@ -65,8 +67,9 @@ def key(run: Run, net: nn.Module, split: Any, wanted: Wanted) -> dict[str, Any]:
         "arch": run.record.get("arch", {}),
         "dataset": run.record.get("dataset", {}),
         "inputs": run.record.get("inputs", {}),
+        "files": fingerprints(run.record.get("dataset", {}).get("options", {}).values()),
         "network": _digest({**plain_state(net), **masked}),
-        "samples": [len(split), _digest(dict(zip("xy", look, strict=True)))],
+        "samples": [len(split), _digest({"x": look[0], "y": split.labels()})],
         **{name: value for name, value in attrs.asdict(wanted).items() if name != "layers"},
         **({"seed": run.seed} if wanted.per_class else {}),
     }

@@ -91,6 +91,10 @@ class Run:
         """The number all of the run's random streams come from."""
         return self.record["seed"]
 
+    def option(self, name: str) -> Any:
+        """The value of an option that the run was made with; None where its method has no such option."""
+        return self.record.get("options", {}).get(name, {}).get("value")
+
     def save(self) -> None:
         """Write ``run.json``, whole or not at all."""
         write_json(self.out / "run.json", self.record)

@@ -38,13 +38,15 @@ def across(runs: Sequence[Any], nets: Sequence[Any], data: Any) -> Iterator[dict
             )
         logits, labels = [_logits(nets[number], data.test) for number in members], data.test.labels()
         found = bias_variance(logits, labels)
-        train = [ensemble_error([_logits(nets[number], data.train)], data.train.labels()) for number in members]
+        # Of the first run only the training samples are at hand; others may have set theirs apart differently.
+        alike = not any(runs[number].option(name) for number in members for name in ("per_class", "val"))
+        train = [ensemble_error([_logits(nets[number], data.train)], data.train.labels()) for number in members if alike]
         yield {
             "run": run.path.parent.name,
             "arch": spec(run.record["arch"]),
             "parameters": run.record.get("parameters"),
             "seeds": len(members),
-            "train_error": sum(train) / len(train),
+            "train_error": sum(train) / len(train) if train else None,
             "test_error": sum(ensemble_error([each], labels) for each in logits) / len(logits),
             "ensemble_error": ensemble_error(logits, labels),
             "loss": found.loss,

@@ -41,9 +41,18 @@ def check(run: Any, net: Any, data: Any, config: Drawing) -> Infinity | None:
     width = chosen_layer(net, data, config)[1]
     chosen(width, config.sizes or config.grid)
     sampled(run, data.test.labels(), config.r2_per_class)
-    if run.record.get("parents") and {"untrained", "untrained-noise"} & set(config.controls):
-        raise UsageError(f"{run.name} began from another run and has no untrained network of its own; leave that control out")
+    if {"untrained", "untrained-noise"} & set(config.controls) and (why := _trained_before(run)):
+        raise UsageError(f"{run.name} {why} and has no untrained network of its own; leave that control out")
     return error_infinity(run, data, config)
+
+
+def _trained_before(run: Any) -> str:
+    """Why a run's network was not untrained when it began; empty where it was."""
+    if run.record.get("parents"):
+        return "began from another run"
+    if run.option("train") is False:
+        return "trains nothing"
+    return "began from published weights" if run.record.get("arch", {}).get("options", {}).get("path") else ""
 
 
 def study(
@@ -63,7 +72,7 @@ def study(
     everything += [_structured(run, found, grams, sizes, kind) for kind in config.structured]
     for name in config.controls:
         chunks = random_chunks(run, found.width, sizes, config)[1]
-        everything.append(control(name, _control_gram(run, data, found, name), chunks))
+        everything.append(control(name, _control_gram(run, data, found, name, config.r2_per_class), chunks))
     summary, law = summarise(found, grams, everything[0], infinity, config)
     _write(run, everything, summary)
     figures.save(_drawn(run, everything[0], summary, law), run, "chunks")
@@ -84,30 +93,34 @@ def _structured(run: Any, found: Representation, grams: Grams, sizes: Sequence[i
     gram = grams.train_features
     if kind == "kmeans":
         seeds = [run.seed_for("chunks", "kmeans", number) % 2**32 for number in range(GROUPINGS)]
-        chunks = {size: [torch.from_numpy(representatives(gram, size, seed)) for seed in seeds] for size in sizes}
+        chunks = {
+            size: [torch.from_numpy(representatives(gram, size, seed)) for seed in (seeds if size < found.width else seeds[:1])]
+            for size in sizes
+        }
     else:
         order = torch.from_numpy(greedy(gram) if kind == "greedy" else largest_norm(gram))
         chunks = {size: [order[:size]] for size in sizes}
     return measured(found, grams, dict.fromkeys(SPLITS, chunks), chunks, kind)
 
 
-def _control_gram(run: Any, data: Any, found: Representation, name: str) -> Gram:
-    """The Gram of features without redundancy, as many as the layer has.
+def _control_gram(run: Any, data: Any, found: Representation, name: str, per_class: int) -> Gram:
+    """The Gram of features without redundancy, as many as the layer's and of the same samples.
 
     Raises:
         UsageError: the run has no untrained network of its own.
     """
     generator = run.generator("chunks", "control", name)
-    count, width = len(found.test), found.width
-    gram = Gram(width, run.device)
+    width, kept = found.width, sampled(run, found.test.labels, per_class).nonzero().flatten()
+    count, gram = len(kept), Gram(width, run.device)
     if name == "shuffled":
-        gram.update(controls.shuffled(found.test.features(found.layer), generator))
+        gram.update(controls.shuffled(found.test.features(found.layer)[kept], generator))
     elif name == "noise":
         for start in range(0, count, NOISE_ROWS):
             gram.update(controls.noise(min(NOISE_ROWS, count - start), width, generator))
     else:
         net = opening.untrained(run.registry, run).to(run.device)
-        split = data.test if name == "untrained" else controls.noise_like(data.test, data.shape, generator)
+        test = data.test.part(kept)
+        split = test if name == "untrained" else controls.noise_like(test, data.shape, generator)
         for batch in stream(net, split.to(run.device), [found.layer], found.reduction):
             gram.update(batch.layers[found.layer])
     return gram

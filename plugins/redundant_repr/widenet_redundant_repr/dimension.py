@@ -86,7 +86,7 @@ def dimensions(run: Any, net: Any, data: Any, config: ChunkDimension) -> Iterato
     kept = sampled(run, data.test.labels(), config.per_class).nonzero().flatten()
     batches = stream(net, data.test.part(kept), [layer], config.reduction)
     features = torch.cat([batch.layers[layer].cpu() for batch in batches])
-    for size, estimates in chunk_dimensions(features, sizes, config.draws, config.chunk_seed).items():
+    for size, estimates in chunk_dimensions(features, sizes, config.draws, run.seed_for("chunks", config.chunk_seed)).items():
         values = [each.value for each in estimates if each.value is not None]
         likelihoods = [each.likelihood for each in estimates if each.likelihood is not None]
         yield {

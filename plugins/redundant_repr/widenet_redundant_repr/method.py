@@ -20,14 +20,14 @@ def carry_out(run: Any, net: Any, data: Any, config: RedundantRepr) -> dict[str,
     """
     if config.loss == "squared-hinge" and data.classes != 2:
         raise UsageError(f"--loss squared-hinge is for two classes, {data.name} has {data.classes}; choose cross-entropy")
-    infinity = check(run, net, data, config)
+    infinity = check(run, net, data, config) if ranks.leading() else None  # of torchrun's processes one studies
     if config.train:
         loss = squared_hinge if config.loss == "squared-hinge" else None
         for epoch in fit(run, net, data, config, loss=loss):
             if epoch.values["train/loss"] < config.stop_below:
                 run.say(f"training loss {epoch.values['train/loss']:.3g} is below {config.stop_below:g}: training ends here")
                 break
-    if not ranks.leading():  # of torchrun's processes one studies what all have trained
+    if not ranks.leading():
         return {}
     _, found = study(run, net, data, config, infinity)
     law = found["power_law"]

@@ -67,6 +67,8 @@ def fit_power_law(
     if law is None:
         least, floor = (3, 0.0) if error_infinity is None else (2, error_infinity)
         return PowerLaw(reason=f"fewer than {least} sizes from {start} on have a mean error above {floor:.4g}")
+    if law[0] <= 0:
+        return PowerLaw(reason=f"the mean error does not fall with the size from {start} on")
     again = _resampled(widths, values, error_infinity, resamples, seed) if values.shape[1] > 1 else []
     if len(again) < 2:
         return PowerLaw(*law, reason="no standard errors: they need two chunks a size, and two resamples that can be fitted")

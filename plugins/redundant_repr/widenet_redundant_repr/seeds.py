@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,28 +27,6 @@ def ensemble_error(logits: Sequence[Any], labels: Any) -> float:
     The error at infinity of the paper is that of 20 networks. Sums are in float64.
     """
     return _error(_stacked(logits).sum(0), labels)
-
-
-def ensemble_errors(logits: Sequence[Any], labels: Any, size: int, repeats: int, seed: int) -> np.ndarray:
-    """The errors of ensembles of ``size`` of the networks with logits (N, C) each, as float64.
-
-    They are of each network for size 1, of the one ensemble of all for the largest size, and else of ``repeats`` random subsets
-    of distinct networks.
-
-    Raises:
-        UsageError: there are fewer networks than ``size``.
-    """
-    nets = _stacked(logits)
-    if not 1 <= size <= len(nets):
-        raise UsageError(f"an ensemble of {size} cannot be made of {len(nets)} networks; train more seeds, or ask for fewer")
-    if size == 1:
-        subsets = [np.array([number]) for number in range(len(nets))]
-    elif size == len(nets):
-        subsets = [np.arange(size)]
-    else:
-        generator = np.random.default_rng(seed)
-        subsets = [generator.choice(len(nets), size, replace=False) for _ in range(repeats)]
-    return np.array([_error(nets[torch.from_numpy(subset)].sum(0), labels) for subset in subsets])
 
 
 def bias_variance(logits: Sequence[Any], labels: Any) -> BiasVariance:

@@ -15,6 +15,8 @@ from widenet_redundant_repr.measure import Grams, Measured, deviation, means
 from widenet_redundant_repr.powerlaw import PowerLaw, critical_width, fit_power_law
 from widenet_redundant_repr.representation import Representation
 
+FITTED = 0.05
+"""Training error beyond which what is said of redundancy comes with a warning."""
 COLUMNS = (
     *("test_error", "rescaled_test_error", "refitted_test_error", "train_error", "refitted_train_error"),
     *("r2", "r2_out", "r2_held_out", "correlation", "correlation_out"),
@@ -47,11 +49,16 @@ def summarise(
 ) -> tuple[dict[str, Any], PowerLaw]:
     """The summary of a layer, and the law of its test error from the last tolerance's w_c* on."""
     test, train = errors_of(main)
-    curves = (main.sizes, means(main, "r2").tolist(), train.mean(1).tolist(), float(train[-1].mean()))
+    # With hardly more samples than neurons any chunk explains all.
+    enough = np.array(main.sizes) + 2 <= grams.test.count
+    r2 = np.where(enough, means(main, "r2"), np.nan).tolist()
+    curves = (main.sizes, r2, train.mean(1).tolist(), float(train[-1].mean()))
     critical = {t: critical_width(*curves, config.r2_threshold, t) for t in config.tolerances}
     last = critical[config.tolerances[-1]]
     if last is None:
         law = PowerLaw(reason=f"no chunk on the grid has R2 of {config.r2_threshold} and the layer's training error")
+    elif last == found.width:
+        law = PowerLaw(reason="only the whole layer is complete, so there are no sizes to fit")
     else:
         law = fit_power_law(main.sizes, test, last, None if infinity is None else infinity.error)
     source = infinity.source if infinity is not None else "fitted" if law.error_infinity is not None else ""
@@ -81,6 +88,9 @@ def said(summary: dict[str, Any]) -> Iterator[str]:
     """The summary in words, a line each."""
     if dead := summary["constant_neurons"]:
         yield f"{dead} of {summary['width']} neurons are the same on all test samples; the correlations count them as 0"
+    if summary["train_error"] > FITTED:
+        unfit = f"{summary['train_error']:.1%} of the training samples"
+        yield f"the layer itself errs on {unfit}: clones are of networks that fit their training set"
     for found in summary["thresholds"]:
         rule = f"R2 at least {found['r2']:g}, training error within {found['tolerance']:g} of the layer's"
         if found["critical_width"] is None:

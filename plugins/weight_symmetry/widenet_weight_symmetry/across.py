@@ -8,7 +8,7 @@ from typing import Any
 from widenet.errors import UsageError
 from widenet.files import write_json
 from widenet_weight_symmetry.across_config import CHIEF, NUMBERS, Across
-from widenet_weight_symmetry.summary import log10_permutations, option, summary
+from widenet_weight_symmetry.summary import log10_permutations, summary
 
 Row = dict[str, Any]
 IN_PLACE = ("fan_in", "rates")
@@ -55,7 +55,7 @@ def about(runs: Sequence[Any]) -> list[Row]:
             "dataset": dataset,
             "method": run.record["component"].rpartition("/")[2],
             "seed": run.seed,
-            "mask_type": option(run, "mask_type"),
+            "mask_type": run.option("mask_type"),
             "sparsity": _asked(run),
             "test_accuracy": run.record["result"].get("test_accuracy"),
         }
@@ -115,4 +115,4 @@ def _specs(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 def _asked(run: Any) -> float | None:
     """The sparsity that was asked for, or drawn; None where something else decided."""
     drawn = run.record["result"].get("drawn_sparsity")
-    return drawn if drawn is not None else None if any(option(run, name) for name in IN_PLACE) else option(run, "sparsity")
+    return drawn if drawn is not None else None if any(run.option(name) for name in IN_PLACE) else run.option("sparsity")

@@ -88,17 +88,12 @@ def log10_permutations(run: Any, fields: Mapping[str, Any]) -> float | None:
 
     None where they were not counted, or a layer is dead: it has no unit to permute, which is not to have no symmetry.
     """
-    part = "propagated_mask" if option(run, "propagate") else "mask"
+    part = "propagated_mask" if run.option("propagate") else "mask"
     value = fields.get(f"{part}/permutation_log10")
     if value is None or value > 15:  # of permutations + 1, where 1 makes no difference
         return value
     permutations = round(10**value) - 1
     return math.log10(permutations) if permutations else None
-
-
-def option(run: Any, name: str) -> Any:
-    """The value of an option of the run's method; None where it has none of that name."""
-    return run.record["options"].get(name, {}).get("value")
 
 
 def _number(line: Line, name: str) -> bool:

@@ -131,7 +131,7 @@ def test_a_plane_has_two_dimensions(tmp_path):
 def test_means_and_deviation_are_over_the_chunks(tmp_path):
     x = plane()
     row = rows(tmp_path, x, sizes=(1,), draws=30)[0]
-    found = chunk_dimensions(x, [1], 30, seed=0)[1]
+    found = chunk_dimensions(x, [1], 30, Run(tmp_path, {"seed": 0}).seed_for("chunks", 0))[1]
     assert row["dimension"] == pytest.approx(np.mean([each.value for each in found]))
     assert row["deviation"] == pytest.approx(np.std([each.value for each in found], ddof=1))
     assert row["likelihood"] == pytest.approx(np.mean([each.likelihood for each in found]))

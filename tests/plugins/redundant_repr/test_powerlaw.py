@@ -95,3 +95,9 @@ def test_sizes_without_an_error_are_left_out():
     errors[-1] = 0
     assert fit_power_law(SIZES, errors, 16, 0.0).exponent == pytest.approx(0.5)
     assert fit_power_law(SIZES, errors, 16).exponent == pytest.approx(0.5, abs=0.01)
+
+
+def test_errors_that_rise_are_no_law():
+    law = fit_power_law([1, 2, 4, 8], np.array([[0.1, 0.1], [0.2, 0.2], [0.3, 0.3], [0.4, 0.4]]), 1, error_infinity=0.0)
+    assert law.exponent is None
+    assert "does not fall" in law.reason

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widenet import UsageError
-from widenet_redundant_repr.seeds import bias_variance, ensemble_error, ensemble_errors
+from widenet_redundant_repr.seeds import bias_variance, ensemble_error
 
 
 def nets(count, samples=40, classes=3, seed=0):
@@ -21,24 +21,6 @@ def test_logits_are_summed_not_probabilities():
     logits = [torch.tensor([[10.0, 0.0]]), torch.tensor([[0.0, 4.0]]), torch.tensor([[0.0, 4.0]])]
     assert ensemble_error(logits, [0]) == 0  # of probabilities, and of votes, the second class has more
     assert ensemble_error(logits, [1]) == 1
-
-
-def test_sizes_of_ensembles():
-    logits, labels = nets(5)
-    alone = ensemble_errors(logits, labels, 1, 7, seed=0)
-    assert alone.tolist() == [ensemble_error([each], labels) for each in logits]
-    assert ensemble_errors(logits, labels, 5, 7, seed=0).tolist() == [ensemble_error(logits, labels)]
-    pairs = {ensemble_error(pair, labels) for pair in combinations(logits, 2)}
-    found = ensemble_errors(logits, labels, 2, 100, seed=3)
-    assert set(found) == pairs  # each of the ten pairs is drawn, and never a network twice
-    assert found.tolist() == ensemble_errors(logits, labels, 2, 100, seed=3).tolist()
-    assert found.tolist() != ensemble_errors(logits, labels, 2, 100, seed=4).tolist()
-
-
-@pytest.mark.parametrize("size", [0, 4])
-def test_more_networks_than_there_are(size):
-    with pytest.raises(UsageError, match=f"ensemble of {size} cannot be made of 3 networks; train more"):
-        ensemble_errors(*nets(3), size, 1, 0)
 
 
 @given(st.integers(2, 6), st.integers(0, 2**32))
