@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from processes import fork, run_path
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
+from unparted import ROWS, seeded
 
 from widenet import loading, opening
 from widenet.components import Train
@@ -34,41 +35,6 @@ def look(run, net, data, config):
 def analyses():
     yield Analysis("look", look)
 '''
-ROWS = '''
-import attrs
-from widenet import Dataset, NoOptions, hookimpl
-
-@attrs.frozen
-class Rows:
-    """A split that cannot be parted."""
-    x: object
-    y: object
-
-    def __len__(self):
-        return len(self.x)
-
-    def to(self, device, workers=None):
-        return self
-
-    def batches(self, size, generator=None):
-        yield from zip(self.x.split(size), self.y.split(size))
-
-def rows(root, config):
-    """Rows."""
-    import torch
-    from widenet.data import Data
-
-    split = Rows(torch.zeros(8, 1, 4, 4), torch.arange(8) % 2)
-    return Data("rows", split, split, (1, 4, 4), 2)
-
-@hookimpl
-def datasets():
-    yield Dataset("rows", rows, NoOptions)
-'''
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture

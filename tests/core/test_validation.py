@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loading import load
 from PIL import Image
+from unparted import ROWS, seeded
 
 from widenet import loading, opening
 from widenet.data import Data, Files, Images
@@ -48,41 +49,6 @@ def short(run, net, data, config):
 def methods():
     yield Method("short", short, Train)
 '''
-OLD = '''
-import attrs
-from widenet import Dataset, NoOptions, hookimpl
-
-@attrs.frozen
-class Rows:
-    """A split that says no more than how long it is, and hands out batches."""
-    x: object
-    y: object
-
-    def __len__(self):
-        return len(self.x)
-
-    def to(self, device, workers=None):
-        return self
-
-    def batches(self, size, generator=None):
-        yield from zip(self.x.split(size), self.y.split(size))
-
-def rows(root, config):
-    """Rows."""
-    import torch
-    from widenet.data import Data
-
-    split = Rows(torch.zeros(8, 1, 4, 4), torch.arange(8) % 2)
-    return Data("rows", split, split, (1, 4, 4), 2)
-
-@hookimpl
-def datasets():
-    yield Dataset("rows", rows, NoOptions)
-'''
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def numbered(labels):
@@ -381,7 +347,7 @@ def test_large_images_are_held_out_in_a_run(carried_out, tmp_path):
 
 
 def test_data_that_cannot_be_parted_is_refused(wn, tmp_path):
-    (tmp_path / "old.py").write_text(OLD)
+    (tmp_path / "old.py").write_text(ROWS)
     line = refused(wn, tmp_path, "--dataset", "rows", *VAL, before=("--plugin", tmp_path / "old.py"))
     assert "rows" in line
     assert "--val" in line

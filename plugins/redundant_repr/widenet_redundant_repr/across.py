@@ -6,12 +6,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
-
 from widenet import UsageError
-from widenet.capture import stream
 from widenet.options import spec
-from widenet_redundant_repr.seeds import bias_variance, ensemble_error
+from widenet_redundant_repr.seeds import bias_variance, ensemble_error, logits_of
 
 
 def across(runs: Sequence[Any], nets: Sequence[Any], data: Any) -> Iterator[dict[str, Any]]:
@@ -36,11 +33,11 @@ def across(runs: Sequence[Any], nets: Sequence[Any], data: Any) -> Iterator[dict
             raise UsageError(
                 f"{run.name} is the only run of its kind here; name runs of other seeds too (--repeats makes them)"
             )
-        logits, labels = [_logits(nets[number], data.test) for number in members], data.test.labels()
+        logits, labels = [logits_of(nets[number], data.test) for number in members], data.test.labels()
         found = bias_variance(logits, labels)
         # Of the first run only the training samples are at hand; others may have set theirs apart differently.
         alike = not any(runs[number].option(name) for number in members for name in ("per_class", "val"))
-        train = [ensemble_error([_logits(nets[number], data.train)], data.train.labels()) for number in members if alike]
+        train = [ensemble_error([logits_of(nets[number], data.train)], data.train.labels()) for number in members if alike]
         yield {
             "run": run.path.parent.name,
             "arch": spec(run.record["arch"]),
@@ -53,10 +50,6 @@ def across(runs: Sequence[Any], nets: Sequence[Any], data: Any) -> Iterator[dict
             "bias2": found.bias2,
             "variance": found.variance,
         }
-
-
-def _logits(net: Any, split: Any) -> torch.Tensor:
-    return torch.cat([batch.logits for batch in stream(net, split, [])])
 
 
 def _kind(run: Any) -> str:

@@ -9,11 +9,10 @@ import attrs
 import torch
 
 from widenet import UsageError, opening
-from widenet.capture import stream
 from widenet.runs import Run, find
 from widenet_redundant_repr.config import Drawing
 from widenet_redundant_repr.published import find_set, read_ensemble
-from widenet_redundant_repr.seeds import ensemble_error
+from widenet_redundant_repr.seeds import ensemble_error, logits_of
 
 PUBLISHED = "redundant-repr/representations"
 
@@ -53,4 +52,4 @@ def _logits(run: Any, path: Path, data: Any) -> torch.Tensor:
     if other.record["dataset"] != run.record["dataset"]:
         raise UsageError(f"{other.name} is of other data than {run.name}; an ensemble needs runs of the same --dataset")
     net = opening.network(run.registry, other).to(run.device)
-    return torch.cat([batch.logits for batch in stream(net, data.test, [])])
+    return logits_of(net, data.test)

@@ -99,11 +99,9 @@ def _table(values: np.ndarray, chunks: Chosen) -> np.ndarray:
     return np.stack([np.resize(part, max(counts)) for part in parts])
 
 
-def measured(
-    found: Representation, grams: Grams, for_errors: Mapping[str, Chosen], for_r2: Chosen, chunks: str, refit: bool = True
-) -> Measured:
+def measured(found: Representation, grams: Grams, for_errors: Mapping[str, Chosen], for_r2: Chosen, chunks: str) -> Measured:
     """Everything of chunks that are given: ``for_errors`` those of each split, ``for_r2`` those of the statistics."""
-    under = readouts(found, grams.train if refit else None)
+    under = readouts(found, grams.train)
     values: dict[str, np.ndarray] = {}
     for split in SPLITS:
         values |= errors(found, split, for_errors[split], under) if under else {}

@@ -9,6 +9,7 @@ import attrs
 import torch
 from torch import Tensor
 
+from widenet.capture import stream
 from widenet.errors import UsageError
 
 
@@ -19,6 +20,11 @@ class BiasVariance:
     loss: float
     bias2: float
     variance: float
+
+
+def logits_of(net: Any, split: Any) -> Tensor:
+    """A network's logits on a split of a data set, float32 (N, C)."""
+    return torch.cat([batch.logits for batch in stream(net, split, [])])
 
 
 def ensemble_error(logits: Sequence[Any], labels: Any) -> float:

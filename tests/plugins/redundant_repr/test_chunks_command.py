@@ -1,4 +1,4 @@
-"""``wn analyze chunks``: its rows, files and summary, on runs of every kind, and what it refuses."""
+"""``wn analyze chunks``: its rows, files and summary, on runs of every kind."""
 
 import csv
 import json
@@ -11,14 +11,8 @@ import pytest
 import torch
 
 from widenet import figures, loading, opening
-from widenet.kernels.gram import Gram
 from widenet.runs import Run
 from widenet.store import read_arrays
-from widenet_redundant_repr.config import Chunks
-from widenet_redundant_repr.infinity import Infinity
-from widenet_redundant_repr.measure import Grams, Measured
-from widenet_redundant_repr.representation import Representation
-from widenet_redundant_repr.summary import said, summarise
 
 FEW = ("--error-repeats", "6", "--r2-repeats", "5", "--threads", "1")
 WRN = ("train", "--arch", "wrn16:stem=4,last_width=64", "--dataset", "digits", "--epochs", "2", "--lr", "0.2")
@@ -27,25 +21,6 @@ PARITY = ("train", "--arch", "pmnist-fc:width=16,depth=3", "--dataset", "parity:
 SHUFFLED = ("shuffled-mask", "--arch", "fc:hidden=12,8", "--dataset", "tiny", "--epochs", "2", "--sparsity", "0.6")
 ALL = ["refitted_test_error", "refitted_train_error", "r2", "r2_out", "r2_held_out", "correlation", "correlation_out"]
 TRAINED = ["test_error", "deviation", "rescaled_test_error", "train_error"]
-LEFT = {"run.json", "log.txt"}
-"""What tells of an analysis that failed."""
-
-HEADLESS = """
-from widenet import Model, hookimpl
-
-
-def headless(shape, classes, config):
-    "A network that does not end in a linear layer."
-    from torch import nn
-
-    pixels = shape[0] * shape[1] * shape[2]
-    return nn.Sequential(nn.Flatten(), nn.Linear(pixels, 8), nn.ReLU(), nn.Linear(8, classes), nn.Softplus())
-
-
-@hookimpl
-def models():
-    yield Model("headless", headless)
-"""
 
 
 @attrs.frozen
@@ -68,30 +43,6 @@ class Studied:
         return [row for row in self.rows if (row["of"], row["chunks"]) == (of, chunks)]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("chunks")
-
-
-@pytest.fixture(scope="module")
-def made():
-    return {}
-
-
-@pytest.fixture
-def run(wn, home, made):
-    """``run(*words)``: the folder of a run, carried out once for all; analyses may be added."""
-
-    def carry_out(*words):
-        if words not in made:
-            answer = wn("run", *words, "--threads", "1", "--quiet", "--json", cwd=home)
-            assert answer.code == 0, answer.err
-            made[words] = home / answer.json["run"]
-        return made[words]
-
-    return carry_out
-
-
 @pytest.fixture
 def study(wn, made, monkeypatch):
     """``study(run, *words)``: the analysis, carried out once for all; most figures are made but not saved, which takes long."""
@@ -108,28 +59,6 @@ def study(wn, made, monkeypatch):
         return made[key]
 
     return analyse
-
-
-@pytest.fixture
-def refused(wn):
-    """``refused(run, *words)``: the line that refuses a command, which left no results."""
-
-    def analyse(path, *words, plugin=()):
-        before = files(path)
-        answer = wn(*plugin, "analyze", "chunks", path, *FEW, *words)
-        assert (answer.code, answer.out) == (2, ""), answer
-        new = files(path) - before
-        captures = {name for name in new if name.parent.name == "activations"}
-        assert {name.name for name in new - captures if name.suffix != ".lock"} <= LEFT
-        for record in (path / name for name in new if name.name == "run.json"):
-            assert json.loads(record.read_text())["status"] == "failed"
-        return answer.line
-
-    return analyse
-
-
-def files(path):
-    return {file.relative_to(path) for file in path.rglob("*") if file.is_file()}
 
 
 def logits(path, split="test"):
@@ -361,122 +290,3 @@ def test_masked_layers_before_it(run, study):
     assert (found.summary["width"], found.summary["read_out"]) == (8, "the trained one")
     assert found.rows[-1]["test_error"] == pytest.approx(error(path))
     assert found.rows[-1]["train_error"] == pytest.approx(error(path, "train"))
-
-
-# -- what it refuses ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (("--sizes", "4,17"), "no chunk of 17 neurons fits a layer of width 16; give sizes from 1 to 16"),
-        (("--layer", "nothing"), "no layer matches 'nothing'; the nearest are "),
-        (("--layer", "linear_body.*"), "--layer linear_body.* matches 6 layers, linear_body.0, "),
-        (("--r2-per-class", "37"), "37 test samples of each class are wanted, but class "),
-        (("--ensemble", "nowhere"), "nowhere"),
-    ],
-)
-def test_what_does_not_fit_is_one_line(run, refused, words, line):
-    assert line in refused(run(*FC), *words)
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (("--sizes", "0"), "sizes"),
-        (("--sizes", "4", "--grid", "all"), "sizes and grid all both say which chunks are drawn"),
-        (("--error-infinity", "0.1", "--ensemble", "x"), "ensemble and error-infinity both give"),
-        (("--error-infinity", "1"), "error_infinity|error-infinity"),
-        (("--tolerances", ""), "tolerances"),
-        (("--error-repeats", "0"), "error-repeats|error_repeats"),
-        (("--structured", "random"), "structured"),
-    ],
-)
-def test_options_that_cannot_be_are_one_line(run, wn, words, line):
-    path = run(*FC)
-    before = files(path)
-    answer = wn("analyze", "chunks", path, *words)
-    assert (answer.code, answer.out) == (2, "")
-    assert any(part in answer.line for part in line.split("|")), answer.line
-    assert files(path) == before
-
-
-def test_an_ensemble_that_does_not_fit(run, refused, tmp_path):
-    path, parity = run(*FC), run(*PARITY)
-    assert f"{Run.open(parity).name} is of other data than {Run.open(path).name}" in refused(path, "--ensemble", parity)
-    cut = tmp_path / "runs" / "cut" / "seed-0"
-    shutil.copytree(run(*FC, "--seed", "1"), cut)
-    record = json.loads((cut / "run.json").read_text())
-    (cut / "run.json").write_text(json.dumps({**record, "status": "running"}))
-    assert "is not finished, it has no final weights yet; run it to its end first: wn run train" in refused(
-        path, "--ensemble", f"{path},{cut}"
-    )
-
-
-def test_a_network_that_began_elsewhere_has_no_untrained_one(run, refused):
-    path = run("train", "--from", str(run(*FC)), "--epochs", "1", "--dataset", "digits")
-    assert "has no untrained network of its own" in refused(path, "--controls", "untrained")
-
-
-def test_a_network_without_a_read_out(wn, refused, tmp_path):
-    (tmp_path / "headless.py").write_text(HEADLESS)
-    plugin = ("--plugin", "headless.py")
-    words = (*plugin, "run", "train", "--arch", "headless", "--dataset", "tiny", "--epochs", "1", "--threads", "1")
-    answer = wn(*words, "--quiet", "--json")
-    assert answer.code == 0, answer.err
-    path = tmp_path / answer.json["run"]
-    line = refused(path, plugin=plugin)
-    assert line == "the network has no read-out: no linear layer puts out its logits; name the layer that is meant with --layer"
-    answer = wn(*plugin, "analyze", "chunks", path, *FEW, "--layer", "3:input", "--json")
-    assert answer.code == 0, answer.err
-    assert set(answer.json[0]) == {"of", "chunks", "size", *ALL, "reason"}
-
-
-# -- the law of the error ----------------------------------------------------------------------------------------------
-
-
-SIZES = [1, 2, 4, 8, 16, 32, 64]
-
-
-def made_up(noise=0.0, infinity=None, train=None, **options):
-    """The summary of made-up errors c^(-1/2) + 0.03 of seven sizes with R2 of 1 from size 4 on."""
-    draw = np.random.default_rng(0)
-    test = np.array(SIZES)[:, None] ** -0.5 + 0.03 + noise * draw.standard_normal((7, 40))
-    values = {
-        "test_error": test,
-        "train_error": np.zeros((7, 40)) if train is None else np.repeat(np.array(train)[:, None], 40, 1),
-        "r2": np.repeat(np.array(SIZES)[:, None] >= 4, 40, 1).astype(float),
-    }
-    gram = Gram(64)
-    gram.update(torch.randn(100, 64, generator=torch.Generator().manual_seed(0)))
-    found = Representation("fc:input", 64, "mean", 10, range(200), range(100), None)
-    return summarise(found, Grams(gram), Measured("layer", "random", SIZES, values, [""] * 7), infinity, Chunks(**options))
-
-
-@pytest.mark.parametrize("infinity", [None, Infinity(0.03, "given")])
-def test_a_law_that_is_exact_is_found(infinity):
-    summary, law = made_up(infinity=infinity)
-    assert (summary["critical_width"], summary["thresholds"][0]["clones"]) == (4, 16)
-    assert summary["power_law"]["exponent"] == law.exponent == pytest.approx(0.5, abs=1e-3)
-    assert law.amplitude == pytest.approx(1, abs=1e-2)
-    assert summary["error_infinity"] == pytest.approx(0.03, abs=1e-3)
-    assert summary["error_infinity_source"] == ("fitted" if infinity is None else "given")
-    assert any(line.startswith("test error = 0.0300") and "c^-0.500" in line for line in said(summary))
-    assert "w_c* = 4: 16 clones in 64 neurons" in next(said(summary))
-
-
-def test_a_noisy_law_is_found_within_its_error():
-    _, law = made_up(noise=0.01, infinity=Infinity(0.03, "given"))
-    assert abs(law.exponent - 0.5) < 4 * law.exponent_error
-    assert 0 < law.exponent_error < 0.05
-
-
-def test_without_a_complete_chunk_there_is_no_law():
-    train = [0.5, 0.4, 0.3, 0.2, 0.1, 0.008, 0.0]
-    summary, law = made_up(train=train)
-    assert [each["critical_width"] for each in summary["thresholds"]] == [64, 32]
-    assert law.exponent is None
-    assert next(said(summary)).startswith("only the whole layer is complete")
-    assert any(line.startswith("no power law fitted: fewer than 3 sizes from 32 on") for line in said(summary))
-    strict, law = made_up(train=train, r2_threshold=1.0, tolerances=(0.0,))
-    assert strict["thresholds"] == [{"r2": 1.0, "tolerance": 0.0, "critical_width": 64, "clones": 1}]

@@ -18,30 +18,6 @@ ERRORS = ["test_error", "train_error"]
 STATISTICS = ["r2", "r2_out", "correlation", "correlation_out"]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("over-training")
-
-
-@pytest.fixture(scope="module")
-def made():
-    return {}
-
-
-@pytest.fixture
-def run(wn, home, made):
-    """``run(*words)``: the folder of a run, carried out once for all."""
-
-    def carry_out(*words):
-        if words not in made:
-            answer = wn("run", *words, "--threads", "1", "--quiet", "--json", cwd=home)
-            assert answer.code == 0, answer.err
-            made[words] = home / answer.json["run"]
-        return made[words]
-
-    return carry_out
-
-
 @pytest.fixture
 def analysed(wn, made, monkeypatch):
     """``analysed(run, *words)``: the rows of the analysis, carried out once for all; without its figure, unless ``shown``."""

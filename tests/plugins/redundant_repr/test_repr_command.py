@@ -33,16 +33,6 @@ SET = f"wide_resnet28_48_{LABEL}"
 ENSEMBLE = "ensamble_averages_wide_resnet28_48_ep200_wd0.0005_label_smoothing0.0_n20_20_nrep10.npy"
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("repr")
-
-
-@pytest.fixture(scope="module")
-def made():
-    return {}
-
-
 @pytest.fixture(autouse=True)
 def unsaved(request, monkeypatch):
     """Figures are made but not saved, which takes long, in tests that do not ask for ``drawn``."""
