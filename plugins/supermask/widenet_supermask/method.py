@@ -83,9 +83,11 @@ def randomise(run: Any, net: nn.Module, found: dict[str, Place], config: Superma
     """Give every layer that can be masked new random weights, from a stream of its own."""
     # A mask found with this seed must not meet the very weights it was found for.
     again = ("again",) if run.record["parents"] else ()
+    # The paper's code has one rate for all layers, and scales by it those that it leaves dense too.
+    whole = config.keep if config.compat == "original" else 1.0
     for name, module in layers(net):
         weight = original(module)
-        keep = found[name].keep if name in found else 1.0
+        keep = found[name].keep if name in found else whole
         with torch.no_grad():
             weight.copy_(drawn_weight(weight.shape, keep, config, run.generator("init", name, *again)))
 

@@ -61,6 +61,19 @@ def test_scaled_weights_are_larger(wn, tmp_path):
         assert ratio.item() == pytest.approx(2)
 
 
+@pytest.mark.parametrize(("variant", "ratio"), [("edge-popup", 0.75**-0.5), ("random", 2)])
+def test_the_papers_code_scales_dense_layers_as_if_they_were_masked(wn, tmp_path, variant, ratio):
+    dense = ("--first-dense", "--last-dense", "--lr", "1e-12")
+    words = (*dense, "--keep", "0.25", "--init", "kaiming_normal", "--variant", variant)
+    plain, scaled, repeated = (
+        finished(wn, tmp_path, *words, *more) for more in ((), ("--scale-fan",), ("--scale-fan", "--compat", "original"))
+    )
+    masked = [f"{name}.weight" for name in plain.masks()]
+    for name, weight in plain.weights().items():
+        torch.testing.assert_close(scaled.weights()[name], weight * (2 if name in masked else 1))
+        torch.testing.assert_close(repeated.weights()[name], weight * ratio)
+
+
 def test_starting_from_another_run_masks_its_weights_anew(wn, tmp_path):
     first = finished(wn, tmp_path)
     words = ("--from", first.name, "--keep", "0.8", "--epochs", "1", "--threads", "1", "--quiet", "--json")
