@@ -28,7 +28,7 @@ FOLDER = "activations"
 class Captured:
     """A capture: one HDF5 file with ``index``, ``labels``, ``logits`` and a data set a layer under ``layers/``.
 
-    Reading holds one block of samples at a time.
+    Reading holds one block of samples, or of units, at a time.
     """
 
     path: Path
@@ -64,6 +64,13 @@ class Captured:
                 block = torch.from_numpy(_read(self.path, data, slice(start, start + rows)))
                 yield block.float(), self.labels[start : start + rows]
 
+    def columns(self, layer: str, units: int = UNITS) -> Iterator[torch.Tensor]:
+        """Yield some units of a layer on all samples, float32 (N, units), block by block: for what batches cannot tell."""
+        with self._open() as file:
+            data = file["layers"][layer]
+            for start in range(0, data.shape[1], units):
+                yield torch.from_numpy(_read(self.path, data, (slice(None), slice(start, start + units)))).float()
+
     def _whole(self, name: str) -> torch.Tensor:
         with self._open() as file:
             return torch.from_numpy(_read(self.path, file[name], slice(None)))
@@ -81,14 +88,14 @@ class Captured:
             yield file
 
 
-def _read(path: Path, data: Any, rows: slice) -> np.ndarray:
-    """Some samples of a data set.
+def _read(path: Path, data: Any, part: slice | tuple[slice, ...]) -> np.ndarray:
+    """Some samples, or some units of them, of a data set.
 
     Raises:
         WnError: the file is damaged: a checksum does not hold, or a part of it is missing.
     """
     try:
-        block: np.ndarray = data[rows]
+        block: np.ndarray = data[part]
     except OSError as error:
         raise damaged(path) from error
     return block

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 import torch
 from torch import Tensor, nn
 
-from widenet.capture.stream import INPUT
+from widenet.capture.stream import INPUT, matching
 from widenet.errors import UsageError
 
 LOOK = 4
@@ -71,3 +72,18 @@ def readout(net: nn.Module, split: Any) -> ReadOut:
     raise UsageError(
         "the network has no read-out: no linear layer puts out its logits; name the layer that is meant with --layer"
     )
+
+
+def layers_or_readout(net: nn.Module, split: Any, patterns: Sequence[str] = ()) -> tuple[list[str], ReadOut | None]:
+    """The layers that match ``patterns`` or, without any, what the read-out is given; and the read-out, if there is one.
+
+    Raises:
+        UsageError: a pattern matches nothing; or there is none, and the network has no read-out.
+    """
+    try:
+        head: ReadOut | None = readout(net, split)
+    except UsageError:
+        if not patterns:
+            raise
+        head = None
+    return matching(net, patterns) if patterns or head is None else [head.layer], head

@@ -9,7 +9,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from widenet.capture import Captured, ReadOut, Reduction, Wanted, capture, matching, readout, stream
+from widenet.capture import Captured, ReadOut, Reduction, Wanted, capture, layers_or_readout, stream
 from widenet.data import balanced
 from widenet.errors import UsageError, WnError
 from widenet.kernels.gram import Gram
@@ -64,13 +64,7 @@ def chosen_layer(net: Any, data: Any, config: Layer) -> tuple[str, int, ReadOut 
     Raises:
         UsageError: no such layer, or several; none is given and the network does not end in a read-out.
     """
-    try:
-        head: ReadOut | None = readout(net, data.test)
-    except UsageError:
-        if config.layer is None:
-            raise
-        head = None
-    layers = [head.layer] if config.layer is None and head is not None else matching(net, [config.layer or ""])
+    layers, head = layers_or_readout(net, data.test, [] if config.layer is None else [config.layer])
     if len(layers) > 1:
         raise UsageError(f"--layer {config.layer} matches {len(layers)} layers, {', '.join(layers[:5])}...; name one")
     first = next(stream(net, data.test, layers, config.reduction, batch_size=2)).layers[layers[0]]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[2] / "core"))
+sys.path.append(str(Path(__file__).parents[1] / "core"))
 
 
 @pytest.fixture(scope="module")
