@@ -98,7 +98,13 @@ def fingerprint(path: Path) -> str:
 @functools.lru_cache
 def _hash(path: Path, size: int, changed: int) -> str:
     # A run looks at its inputs more than once.
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256(path)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file of any size, in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprints(values: Iterable[Any]) -> dict[str, str]:

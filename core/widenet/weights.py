@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import re
 import warnings
 from pathlib import Path
@@ -20,8 +21,8 @@ PICKLE = b"\x80"
 """How a bare pickle starts, which torch stops reading at the first instruction that it does not know."""
 STATES = ("state_dict", "model_state_dict", "model")
 """Names under which training scripts save a state dict beside other things."""
-PREFIX = "module."
-"""What data parallel training puts before all names."""
+PREFIXES = ("module.", "_orig_mod.")
+"""What data parallel training and ``torch.compile`` put before all names."""
 
 
 def save_tensors(path: Path, content: Any) -> None:
@@ -58,12 +59,12 @@ def load_tensors(path: Path) -> Any:
 
 
 def read_torch(path: Path, kind: type[WnError], remedy: str) -> Any:
-    """What ``torch.save`` wrote, on the CPU; where it cannot be read raises ``kind``, for damage with the ``remedy``."""
-    import torch
+    """What ``torch.save`` wrote, on the CPU; where it cannot be read raises ``kind``, for damage with the ``remedy``.
 
+    Beside tensors and plain containers it may hold NumPy's scalars, as training scripts keep their accuracies.
+    """
     try:
-        with warnings.catch_warnings(action="ignore"):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        return _load(path)
     except WnError:  # a signal to stop
         raise
     except Exception as error:  # damage can make torch raise nearly anything
@@ -75,13 +76,49 @@ def read_torch(path: Path, kind: type[WnError], remedy: str) -> Any:
         raise kind(f"{path} is no readable torch file (truncated?); {remedy}") from error
 
 
+def _load(path: Path) -> Any:
+    """``torch.load`` that runs no code, and permits NumPy's scalars only to a file that needs them."""
+    import torch
+
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            if not CODE.search(str(error)):
+                raise
+        with torch.serialization.safe_globals(_scalars()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _scalars() -> list[Any]:
+    """What a pickled NumPy scalar is rebuilt by; none of it can run code from a file."""
+    import _codecs
+
+    import numpy as np
+
+    # NumPy 2 moved the module, and each version writes its own name; torch goes by the names that functions bear.
+    named = [_alias(np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray") for core in ("core", "_core")]
+    plain = {type(np.dtype(code)) for code in np.typecodes["All"] if code not in "OV"}
+    return [*named, np.dtype, _codecs.encode, *plain]
+
+
+def _alias(function: Any, module: str) -> Any:
+    """The function as if it had been defined in ``module``."""
+
+    def alias(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    alias.__module__, alias.__qualname__ = module, function.__name__
+    return alias
+
+
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file from anywhere, on the CPU; a prefix ``module.`` that all names share is taken off.
+    """The state dict in a file from anywhere, on the CPU; those of :data:`PREFIXES` that all names share are taken off.
 
     It is the whole file, of ``torch.save`` or ``.safetensors``, or what lies in it under one of :data:`STATES`.
 
     Raises:
-        UsageError: no such file, one that is damaged or wants to run code, or no tensors by name in it.
+        UsageError: no such file, one that is damaged or wants to run code, or no tensors by name, or without values, in it.
     """
     import torch
 
@@ -94,8 +131,19 @@ def read_state(path: Path) -> dict[str, Tensor]:
     tensors = {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, torch.Tensor)}
     if not tensors:
         raise UsageError(f"{path} holds no state dict, which is tensors by name, nor one under {', '.join(STATES)}")
-    shared = PREFIX if all(name.startswith(PREFIX) for name in tensors) else ""
-    return {name.removeprefix(shared): value for name, value in tensors.items()}
+    while shared := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in tensors)), ""):
+        tensors = {name.removeprefix(shared): value for name, value in tensors.items()}
+    if hollow := [name for name, value in tensors.items() if value.is_meta]:
+        raise UsageError(f"{path} has a shape for {hollow[0]} but no values; save the module once its weights are there")
+    return {name: _dense(value) for name, value in tensors.items()}
+
+
+def _dense(value: Tensor) -> Tensor:
+    """The tensor as one number after the other, which quantised and sparse ones are not."""
+    import torch
+
+    plain = value.dequantize() if value.is_quantized else value
+    return plain if plain.layout == torch.strided else plain.to_dense()
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:

@@ -1,15 +1,11 @@
 """Data sets that are downloaded: from a web site on this machine, and one clear line for whatever can go wrong."""
 
-import functools
-import gc
 import gzip
 import hashlib
-import http.server
 import pickle
 import socket
 import sys
 import tarfile
-import threading
 import warnings
 from pathlib import Path
 
@@ -18,6 +14,7 @@ import pytest
 import torch
 import torchvision
 from loading import fails, load, sizes
+from websites import served
 
 from widenet.builtin.datasets import downloads
 from widenet.errors import Stopped, WnError
@@ -76,25 +73,12 @@ def site(tmp_path, monkeypatch):
     folder = tmp_path / "site"
     folder.mkdir()
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    class Server(http.server.ThreadingHTTPServer):
-        def handle_error(self, *args):
-            """A client that hangs up, as torchvision does once it knows a file's address, is no fault of the site."""
-
-    server = Server(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    point_at(monkeypatch, f"http://127.0.0.1:{server.server_port}")
-    fake_mnist(folder, monkeypatch)
-    fake_cifar(folder, monkeypatch, torchvision.datasets.CIFAR10, "labels")
-    fake_cifar(folder, monkeypatch, torchvision.datasets.CIFAR100, "fine_labels")
-    yield folder
-    with warnings.catch_warnings(action="ignore"):  # the sooner these connections go, the sooner the site's threads end
-        gc.collect()
-    server.shutdown()
-    server.server_close()
+    with served(folder) as address:
+        point_at(monkeypatch, address)
+        fake_mnist(folder, monkeypatch)
+        fake_cifar(folder, monkeypatch, torchvision.datasets.CIFAR10, "labels")
+        fake_cifar(folder, monkeypatch, torchvision.datasets.CIFAR100, "fine_labels")
+        yield folder
 
 
 def point_at(monkeypatch, address):

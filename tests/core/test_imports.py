@@ -76,7 +76,8 @@ LIGHT = [
     *[CORE / f"{name}.py" for name in ("__init__", "errors", "components", "options", "plugins", "checking", "loading")],
     *[CORE / f"{name}.py" for name in ("files", "figures", "store", "weights", "execute", "analyse", "export", "testing")],
     *[path for path in FILES if part(path) in ("runs", "scaffold") or (part(path) == "cli" and path.stem != "progress")],
-    *[CORE / "builtin" / f"{name}.py" for name in ("__init__", "plugin", "training", "mask_stats", "subnet", "tensorboard")],
+    *[CORE / "builtin" / f"{name}.py" for name in ("__init__", "plugin", "importing", "training", "mask_stats")],
+    *[CORE / "builtin" / f"{name}.py" for name in ("datasets/statistics", "subnet", "tensorboard")],
     *sorted(CORE.glob("builtin/*/__init__.py")),
     *sorted(ROOT.glob("plugins/*/widenet_*/__init__.py")),
 ]

@@ -20,6 +20,8 @@ STUDIES = ["shuffled-mask", "random-mask", "fixed-param", "prune"]
 """Models and methods of weight-symmetry."""
 WIDE = ["wrn28", "wrn16", "densenet40", "densenet28", "densenet100", "pmnist-fc", "read-out"]
 """Models of redundant-repr."""
+DECOMPOSE = ["decompose", "gate-train", "selectivity-finetune"]
+"""Methods of decompose."""
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def name_of(run):
 def test_list_plugins(wn):
     answer = wn("list-plugins", "--json")
     assert answer.err == ""
-    assert [row["plugin"] for row in answer.json] == ["core", "redundant-repr", "supermask", "weight-symmetry"]
+    assert [row["plugin"] for row in answer.json] == ["core", "decompose", "redundant-repr", "supermask", "weight-symmetry"]
     core = answer.json[0]
     assert sum(row["methods"] for row in answer.json) == len(wn("list", "methods", "--json").json)
     assert {key: core[key] for key in ("from", "status", "datasets", "why")} == {
@@ -54,19 +56,20 @@ def test_list_plugins(wn):
     assert table.out.splitlines()[0].split() == [
         *("plugin", "version", "from", "status", "models", "datasets", "methods", "analyses", "exports"),
     ]
-    assert table.out.splitlines()[3].split()[:4] == ["supermask", "0.1.0", "widenet-supermask", "ok"]
+    assert table.out.splitlines()[4].split()[:4] == ["supermask", "0.1.0", "widenet-supermask", "ok"]
 
 
 @pytest.mark.parametrize(
     ("kind", "known"),
     [
-        ("models", ["conv2", "conv4", "conv6", "conv8", "fc", "resnet20", "cresnet18", "wide_resnet50_2", *WIDE, *STUDIED]),
+        ("models", ["conv2", "conv4", "conv6", "conv8", "fc", "resnet20", "cresnet18", "torchvision", *WIDE, *STUDIED]),
         ("datasets", ["digits", "mnist", "cifar10", "cifar100", "imagenet", "folder", "npz", "tiny"]),
         ("datasets", ["parity", "cifar-randaugment", "representations"]),
-        ("methods", ["train", "redundant-repr", "supermask", *STUDIES]),
+        ("methods", ["train", "import", *DECOMPOSE, "redundant-repr", "supermask", *STUDIES]),
         ("analyses", ["mask-stats", "mask-overlap", "symmetry", "symmetry-across"]),
+        ("analyses", ["class-filters", "essential", "mutual-information", "selectivity"]),
         ("analyses", ["chunks", "chunks-over-training", "chunk-dimension", "bias-variance"]),
-        ("exports", ["subnet"]),
+        ("exports", ["subnet", "decomposed", "seed"]),
     ],
 )
 def test_list_components(wn, kind, known):
@@ -328,7 +331,16 @@ def test_names_complete(site, monkeypatch, shelf, supermask_run, train_run):
     site.install(BAD / "good.py")
     runs = [name_of(supermask_run), name_of(train_run)]
     assert completed("run", incomplete="su") == ["supermask", "supermask-import"]
-    assert completed("run") == ["train", "well", "redundant-repr", "supermask", "supermask-import", *STUDIES]
+    assert completed("run") == [
+        "train",
+        "import",
+        *DECOMPOSE,
+        "well",
+        "redundant-repr",
+        "supermask",
+        "supermask-import",
+        *STUDIES,
+    ]
     assert completed("run", "supermask", "--arch", incomplete="con") == ["conv2", "conv4", "conv6", "conv8"]
     assert completed("run", "supermask", "--arch", incomplete="mnist") == STUDIED[:2]
     assert completed("run", "redundant-repr", "--arch", incomplete="wrn") == ["wrn28", "wrn16"]
@@ -344,7 +356,7 @@ def test_names_complete(site, monkeypatch, shelf, supermask_run, train_run):
     assert completed("run", "supermask", "--analyze", incomplete="mask") == ["mask-stats"]
     assert completed("run", "supermask", "--from", incomplete="super") == runs[:1]
     assert completed("run", "supermask", incomplete="--mil") == ["--milestones"]
-    assert completed("analyze", incomplete="m") == ["mask-stats", "mask-overlap"]
+    assert completed("analyze", incomplete="m") == ["mask-stats", "mutual-information", "mask-overlap"]
     assert completed("analyze", "mask-stats") == runs
     assert completed("analyze", "mask-stats", runs[0], incomplete="train") == runs[1:]
     assert completed("list", incomplete="exp") == ["exports"]

@@ -266,7 +266,7 @@ def test_options_are_validated(name, options):
 
 
 def test_every_model_describes_itself():
-    assert len({model.summary for model in MODELS.values()}) == len(MODELS) == 23
+    assert len({model.summary for model in MODELS.values()}) == len(MODELS) == 24
     for name, model in MODELS.items():
         assert model.summary.endswith(".")
         assert model.function.__name__.lstrip("_") == name

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from widenet.builtin import datasets as _datasets
 from widenet.builtin import models as _models
+from widenet.builtin.importing import CHECK, Import, import_weights
 from widenet.builtin.mask_stats import mask_stats
 from widenet.builtin.subnet import subnet
 from widenet.builtin.training import train
@@ -25,8 +26,9 @@ def datasets() -> Iterable[Dataset]:
 
 @hookimpl
 def methods() -> Iterable[Method]:
-    """Plain training."""
+    """Plain training, and weights from elsewhere."""
     yield Method("train", train, Train)
+    yield Method("import", import_weights, Import, presets={"check": CHECK})
 
 
 @hookimpl

@@ -59,6 +59,8 @@ class Run:
     device: Any = "cpu"
     reporter: Reporter = attrs.field(factory=Reporter)
     registry: Registry | None = None
+    data_dir: Path = Path("data")
+    """The folder of downloads, ``--data-dir``."""
     fits: int = 0
     """How many training loops this process has started on the run; numbers them for resuming."""
     best: dict[str, Any] = attrs.field(factory=dict)
@@ -224,4 +226,15 @@ def _numpy(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
     import numpy as np
 
     pairs: Iterable[tuple[str, Any]] = arrays.items()
-    return {name: np.asarray(a.detach().cpu() if hasattr(a, "detach") else a) for name, a in pairs}
+    return {name: np.asarray(_storable(a.detach().cpu()) if hasattr(a, "detach") else a) for name, a in pairs}
+
+
+def _storable(value: torch.Tensor) -> torch.Tensor:
+    """The tensor in a type that NumPy has too: bfloat16 and the like become float32, which holds all of their values."""
+    import torch
+
+    try:
+        value.numpy()
+    except TypeError:
+        return value.to(torch.complex64 if value.is_complex() else torch.float32)
+    return value

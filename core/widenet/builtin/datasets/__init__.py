@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 from attrs.validators import ge, optional
 
+from widenet.builtin.datasets.statistics import MEAN, STATISTICS, STD, Named, check
 from widenet.components import Dataset, NoOptions, opt
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ class Folder:
         validator=optional(ge(8)),
     )
     augment: bool = opt(True, "Crop and mirror training images at random.")
+    statistics: Named = STATISTICS
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+
+    def __attrs_post_init__(self) -> None:
+        check(self)
 
 
 @attrs.frozen(kw_only=True)
@@ -59,6 +66,12 @@ class Npz:
 
     path: Path = opt(help="NumPy .npz file with the arrays x_train, y_train, x_test, y_test.")
     augment: bool = opt(False, "Crop training images at random out of a black border, and mirror half of them.")
+    statistics: Named = STATISTICS
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+
+    def __attrs_post_init__(self) -> None:
+        check(self)
 
 
 @attrs.frozen(kw_only=True)
@@ -111,14 +124,14 @@ def load_folder(root: Path, config: Folder) -> Data:
     """Your own images, in one folder per class."""
     from widenet.builtin.datasets.folder import folder
 
-    return folder(config.path, config.size, config.augment)
+    return folder(config.path, config.size, config.augment, config)
 
 
 def load_npz(root: Path, config: Npz) -> Data:
     """Your own images or vectors, in one NumPy file."""
     from widenet.builtin.datasets.arrays import load
 
-    return load(config.path, config.augment)
+    return load(config.path, config.augment, config)
 
 
 def load_tiny(root: Path, config: Tiny) -> Data:

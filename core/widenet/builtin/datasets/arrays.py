@@ -10,17 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from widenet.builtin.datasets.statistics import Normalised, given
 from widenet.data import Data, Images, channel_statistics
 from widenet.errors import UsageError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
-def load(path: Path, augment: bool) -> Data:
+def load(path: Path, augment: bool, statistics: Normalised | None = None) -> Data:
     """Return the arrays ``x_train, y_train, x_test, y_test`` of ``path`` as a data set.
 
-    Images are uint8 or float ``(N, H, W)`` or ``(N, H, W, C)``, normalised by the statistics of the training ones;
-    floats of any other shape are kept as they are. Labels are integers from 0. Anything else raises
+    Images are uint8 or float ``(N, H, W)`` or ``(N, H, W, C)``, normalised by the ``statistics``, of the training ones unless
+    told otherwise; floats of any other shape are kept as they are. Labels are integers from 0. Anything else raises
     :class:`UsageError`.
     """
     path = path.expanduser()
@@ -35,9 +36,10 @@ def load(path: Path, augment: bool) -> Data:
             raise UsageError(f"y_test has label {y_test.max()}, y_train only 0 to {classes - 1}; correct the labels")
         if augment and x.ndim != 4:
             raise UsageError(f"inputs of shape {tuple(x.shape[1:])} are no images to augment; leave out augment")
+        fixed = given(statistics, tuple(x.shape[1:])) if statistics else None
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
-    mean, std = channel_statistics(x) if x.ndim == 4 else ((), ())
+    mean, std = fixed or (channel_statistics(x) if x.ndim == 4 else ((), ()))
     pad = min(x.shape[2:]) // 8 if augment else 0
     train, test = Images(x, y, mean, std, pad, flip=augment), Images(x_test, y_test, mean, std)
     return Data("npz", train, test, tuple(x.shape[1:]), classes)

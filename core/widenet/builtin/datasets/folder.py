@@ -9,11 +9,12 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import CenterCrop, Compose, RandomHorizontalFlip, RandomResizedCrop, Resize
 
 from widenet.builtin.datasets.decode import decode, read_image
+from widenet.builtin.datasets.statistics import PUBLISHED, Moments, Normalised, given
 from widenet.data import PROCESSORS, Data, Files, Images, channel_statistics
 from widenet.errors import UsageError, WnError
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's statistics, used for all large images."""
+LARGE = PUBLISHED["imagenet"]
+"""Statistics used for all large images unless told otherwise: their own would take a pass over all of them."""
 
 SMALL = 64
 """Images of at most this height and width are kept in memory."""
@@ -36,12 +37,12 @@ def imagenet(root: Path, size: int) -> Data:
         )
     train, test = _tree(here / "train"), _tree(here / "val")
     _compare(train, test)
-    splits = _large(train, [test], size, augment=True)
+    splits = _large(train, [test], size, True, LARGE)
     shape, names = (3, size, size), tuple(train.classes)
     return Data("imagenet", splits[0], splits[1], shape, len(names), class_names=names)
 
 
-def folder(path: Path, size: int | None, augment: bool) -> Data:
+def folder(path: Path, size: int | None, augment: bool, statistics: Normalised) -> Data:
     """Return the images under ``path/train`` and ``path/test`` or ``path/val``; with both, ``val`` is the third split.
 
     Small ones are kept in memory. A wrong tree raises :class:`UsageError`, an unreadable image :class:`WnError`.
@@ -55,14 +56,15 @@ def folder(path: Path, size: int | None, augment: bool) -> Data:
     train, *held_out = (_tree(path / name) for name in ("train", *names))
     for other in held_out:
         _compare(train, other)
+    fixed = given(statistics, (3, 1, 1))
     if size is None and max(read_image(train.samples[0][0]).size) > SMALL:
         size = CROP
     splits: list[Images] | list[Files]
     if size is None or size <= SMALL:
-        splits = _small(train, held_out, size, augment)
+        splits = _small(train, held_out, size, augment, fixed)
         shape = tuple(splits[0].x.shape[1:])
     else:
-        splits = _large(train, held_out, size, augment)
+        splits = _large(train, held_out, size, augment, fixed or LARGE)
         shape = (3, size, size)
     val = splits[2] if len(splits) > 2 else None
     return Data("folder", splits[0], splits[1], shape, len(train.classes), val, tuple(train.classes))
@@ -86,19 +88,21 @@ def _compare(train: ImageFolder, other: ImageFolder) -> None:
         raise UsageError(f"only one of {train.root} and {other.root} has the class {odd}; make their folders agree")
 
 
-def _small(train: ImageFolder, held_out: list[ImageFolder], size: int | None, augment: bool) -> list[Images]:
+def _small(
+    train: ImageFolder, held_out: list[ImageFolder], size: int | None, augment: bool, fixed: Moments | None
+) -> list[Images]:
     """Decode everything into memory."""
     width, height = (size, size) if size else read_image(train.samples[0][0]).size
     parts = [decode(tree.samples, width, height, size is not None, PROCESSORS) for tree in (train, *held_out)]
     x, y = parts[0]
-    mean, std = channel_statistics(x)
+    mean, std = fixed or channel_statistics(x)
     pad = min(width, height) // 8 if augment else 0
     return [Images(x, y, mean, std, pad, flip=augment), *(Images(*part, mean, std) for part in parts[1:])]
 
 
-def _large(train: ImageFolder, held_out: list[ImageFolder], size: int, augment: bool) -> list[Files]:
+def _large(train: ImageFolder, held_out: list[ImageFolder], size: int, augment: bool, moments: Moments) -> list[Files]:
     """Leave the images on disk."""
     middle = Compose([Resize(size * 256 // 224), CenterCrop(size)])
     anywhere = Compose([RandomResizedCrop(size), RandomHorizontalFlip()]) if augment else None
-    first = Files(train, middle, anywhere, MEAN, STD)
-    return [first, *(Files(tree, middle, None, MEAN, STD) for tree in held_out)]
+    first = Files(train, middle, anywhere, *moments)
+    return [first, *(Files(tree, middle, None, *moments) for tree in held_out)]

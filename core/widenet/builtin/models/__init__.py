@@ -57,6 +57,13 @@ class ResNetOptions:
     bias: bool = opt(True, "Give the classifier a bias.")
 
 
+@attrs.frozen(kw_only=True)
+class TorchvisionOptions:
+    """Options of torchvision."""
+
+    name: str = opt("resnet18", "Any of torchvision's networks for classification, by its name there.")
+
+
 def models() -> Iterator[Model]:
     """Yield every network of core."""
     for depth in CONV_DEPTHS:
@@ -68,6 +75,7 @@ def models() -> Iterator[Model]:
         yield _cresnet(depth)
     for name in IMAGENET:
         yield _imagenet(name)
+    yield _torchvision()
 
 
 def _conv(depth: int) -> Model:
@@ -116,6 +124,16 @@ def _imagenet(name: str) -> Model:
         return imagenet_resnet(name, shape[0], classes, affine=config.affine, bias=config.bias)
 
     return _for_images(name, f"ImageNet network {name} of torchvision, untrained.", build, ResNetOptions)
+
+
+def _torchvision() -> Model:
+    def build(shape: Sequence[int], classes: int, config: TorchvisionOptions) -> nn.Module:
+        from widenet.builtin.models.zoo import torchvision_net
+
+        return torchvision_net(config.name, shape, classes)
+
+    summary = "Any network for classification of torchvision, untrained, as in torchvision:name=densenet121."
+    return _for_images("torchvision", summary, build, TorchvisionOptions)
 
 
 def _for_images(
