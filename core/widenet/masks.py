@@ -29,6 +29,15 @@ def _count(*_: object) -> None:
 register_optimizer_step_post_hook(_count)
 
 
+def version(tensor: Tensor) -> tuple[object, ...]:
+    """What differs once a tensor may have changed, for results that are kept for as long as it has not.
+
+    A change made through ``tensor.data`` goes unnoticed, as it does for autograd.
+    """
+    # An in-place change raises a tensor's version, except when a fused optimiser makes it: so its steps count as well.
+    return tensor.data_ptr(), tensor._version, _steps
+
+
 class Fixed(nn.Module):
     """A mask that stays as it is; the weights under it may train.
 
@@ -57,9 +66,8 @@ def factor(mask: Tensor, weight: Tensor) -> Tensor:
 class Chosen(nn.Module):
     """Base of masks chosen from a tensor that training moves (scores): chosen anew only after that tensor has changed.
 
-    So the choice costs once per optimiser step and nothing in evaluation. A change made through ``tensor.data`` goes
-    unnoticed, as it does for autograd. A subclass writes :meth:`choose`, and sets ``scores`` or says in :meth:`ranked` what
-    else it chooses by.
+    So the choice costs once per optimiser step and nothing in evaluation; what counts as a change says :func:`version`. A
+    subclass writes :meth:`choose`, and sets ``scores`` or says in :meth:`ranked` what else it chooses by.
 
     Args:
         shape: tensor whose shape, strides and device the mask takes.
@@ -92,9 +100,7 @@ class Chosen(nn.Module):
 
     def stamp(self, weight: Tensor) -> tuple[object, ...]:
         """What differs once the mask must be chosen anew."""
-        by = self.ranked(weight)
-        # An in-place change raises a tensor's version, except when a fused optimiser makes it: so its steps count as well.
-        return by.data_ptr(), by._version, _steps
+        return version(self.ranked(weight))
 
     @torch.no_grad()
     def refresh(self, weight: Tensor) -> None:

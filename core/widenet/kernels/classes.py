@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from widenet.kernels._classes_torch import classes_torch
-from widenet.kernels._compiled import compiled
+from widenet.kernels.compiled import compiled
 
 SMALL = 1 << 14
 """Bits up to which it does not pay to load the compiled loops."""

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from widenet.kernels._compiled import compiled
 from widenet.kernels._residual_torch import residual_torch
+from widenet.kernels.compiled import compiled
 
 ROWS = 1024
 """Samples that are converted to float64 at a time."""

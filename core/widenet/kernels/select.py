@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from widenet.kernels._bits import FORMATS, Hint, Part
-from widenet.kernels._compiled import compiled as compiled  # `straight` looks it up here
 from widenet.kernels._select_torch import select_torch
+from widenet.kernels.compiled import compiled as compiled  # `straight` looks it up here
 
 COMPILED = {torch.float32, torch.bool}
 """What the compiled form for a CPU takes."""
