@@ -2,11 +2,12 @@
 
 from widenet.capture.kept import Captured
 from widenet.capture.readout import ReadOut, layers_or_readout, readout
-from widenet.capture.stream import Batch, Reduction, matching, reduced, stream
+from widenet.capture.stream import INPUT, Batch, Reduction, matching, reduced, stream
 from widenet.capture.wanted import Wanted
 from widenet.capture.writing import capture, size_of
 
 __all__ = [
+    "INPUT",
     "Batch",
     "Captured",
     "ReadOut",
