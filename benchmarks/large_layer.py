@@ -36,6 +36,7 @@ class Generated:
 
     count: int
     first: int = 0
+    classes: int = CLASSES
 
     def __len__(self) -> int:
         return self.count - self.first
@@ -46,33 +47,34 @@ class Generated:
 
     def labels(self) -> Tensor:
         """A class for each sample."""
-        return torch.arange(self.first, self.count) % CLASSES
+        return torch.arange(self.first, self.count) % self.classes
 
     def part(self, chosen: Tensor) -> Generated:
         """The samples from the first of those chosen to the last."""
-        return Generated(self.first + int(chosen[-1]) + 1, self.first + int(chosen[0]))
+        return Generated(self.first + int(chosen[-1]) + 1, self.first + int(chosen[0]), self.classes)
 
     def batches(self, size: int, *_: Any) -> Iterator[tuple[Tensor, Tensor]]:
         """Factors about a centre for each class, in order."""
-        centres = torch.randn(CLASSES, FACTORS, generator=torch.Generator().manual_seed(0))
+        centres = torch.randn(self.classes, FACTORS, generator=torch.Generator().manual_seed(0))
         for start in range(self.first, self.count, BLOCK):
-            y = torch.arange(start, min(start + BLOCK, self.count)) % CLASSES
+            y = torch.arange(start, min(start + BLOCK, self.count)) % self.classes
             x = centres[y] + torch.randn(len(y), FACTORS, generator=torch.Generator().manual_seed(start + 1))
             yield from zip(x.split(size), y.split(size), strict=True)
 
 
 class Wide(nn.Module):
-    """Features of the factors, each with noise of its own that depends on the sample alone, and a read-out."""
+    """Features of the factors, each with noise of its own that depends on the sample alone, rectified or not; a read-out."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, classes: int = CLASSES, relu: bool = False) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.features, self.fc = nn.Linear(FACTORS, width), nn.Linear(width, CLASSES)
+        self.features, self.fc = nn.Linear(FACTORS, width), nn.Linear(width, classes)
+        self.last = nn.ReLU() if relu else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of a batch."""
         clean = self.features(x)
-        return self.fc(clean + 0.1 * torch.sin(1e4 * clean))
+        return self.fc(self.last(clean + 0.1 * torch.sin(1e4 * clean)))
 
 
 def main() -> None:

@@ -87,14 +87,23 @@ def histogram_information(p: Tensor, q: Tensor, support: bool = False) -> Tensor
 
 def mean_histogram_information(counts: Tensor) -> dict[str, float]:
     """Averages over pairs of different classes of counts (C, F): ``histogram``, and ``support``, of what is above 0 alone."""
-    counts = counts.double()
-    histograms, present = counts / counts.sum(1, keepdim=True), (counts > 0).double()
-    found = {"histogram": 0.0, "support": 0.0}
-    for number in range(len(counts)):  # class by class: of a thousand, all pairs at once would be gigabytes
-        others = torch.arange(len(counts)) != number
-        found["histogram"] += float(histogram_information(histograms[number], histograms[others]).sum())
-        found["support"] += float(histogram_information(present[number], present[others], True).sum())
-    return {name: value / max(1, len(counts) * (len(counts) - 1)) for name, value in found.items()}
+    histograms, classes = counts.double() / counts.sum(1, keepdim=True), len(counts)
+    pairs = max(1, classes * (classes - 1))
+    # It is symmetric; and class by class, because of a thousand all pairs at once would be gigabytes.
+    halves = [histogram_information(histograms[number], histograms[number + 1 :]).sum() for number in range(classes)]
+    return {"histogram": 2 * float(sum(halves)) / pairs, "support": float(_support_information(counts > 0).sum()) / pairs}
+
+
+def _support_information(mask: Tensor) -> Tensor:
+    """:func:`histogram_information` of the supports of each two classes, bool (C, F): (C, C), 0 of a class with itself.
+
+    The entropy of a support depends on its size alone.
+    """
+    units, sizes = mask.shape[1], mask.sum(1)
+    of_size = _entropy(torch.ones(units + 1, units, dtype=torch.float64).tril(-1))
+    both = mask.double() @ mask.double().T
+    either = (sizes[:, None] + sizes - both).long()
+    return (of_size[sizes][:, None] + of_size[sizes] - of_size[either]).fill_diagonal_(0)
 
 
 def _entropy(histogram: Tensor) -> Tensor:

@@ -88,6 +88,16 @@ def test_histograms_of_the_published_network_are_as_measured():
         assert (round(found["histogram"], 3), round(found["support"], 3)) == values
 
 
+def test_averages_of_histograms_are_over_all_pairs():
+    counts = torch.randint(4, (5, 7), generator=torch.Generator().manual_seed(0))
+    shares, present = counts / counts.sum(1, keepdim=True), (counts > 0).double()
+    pairs = [(c, d) for c in range(5) for d in range(5) if c != d]
+    found = mean_histogram_information(counts)
+    assert found["histogram"] == pytest.approx(np.mean([float(histogram_information(shares[c], shares[d])) for c, d in pairs]))
+    slow = np.mean([float(histogram_information(present[c], present[d], support=True)) for c, d in pairs])
+    assert found["support"] == pytest.approx(slow)
+
+
 @pytest.mark.parametrize(
     ("sets", "said"),
     [
