@@ -49,16 +49,16 @@ class Train:
 
     epochs: int = opt(20, "Passes over the training images.", validator=ge(1))
     batch_size: int = opt(128, "Images per optimiser step.", validator=ge(1))
-    optimizer: Literal["sgd", "adam", "adamw"] = opt("sgd", "Optimiser.")
+    optimizer: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop", "ftrl"] = opt("sgd", "Optimiser.")
     lr: float = opt(0.05, "Peak learning rate.", validator=gt(0))
     momentum: float = opt(0.9, "Momentum of SGD.", validator=and_(ge(0), lt(1)))
     nesterov: bool = opt(False, "Nesterov's momentum (SGD).")
     weight_decay: float = opt(5e-4, "L2 penalty (decoupled in adamw).", validator=ge(0))
-    schedule: Literal["cosine", "constant", "step"] = opt("cosine", "Learning rate over the epochs.")
+    schedule: Literal["cosine", "constant", "step", "exponential"] = opt("cosine", "Learning rate over the epochs.")
     milestones: tuple[int, ...] = opt(
         (), "Epochs after which the step schedule multiplies the rate by gamma.", validator=deep_iterable(ge(1))
     )
-    gamma: float = opt(0.1, "Factor of the step schedule.", validator=gt(0))
+    gamma: float = opt(0.1, "Factor of the step schedule, and of every epoch of the exponential one.", validator=gt(0))
     factors: tuple[float, ...] = opt(
         (), "Fraction of the peak rate after each milestone, in place of powers of gamma.", validator=deep_iterable(gt(0))
     )

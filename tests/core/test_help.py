@@ -83,7 +83,7 @@ def test_help_of_options(wn):
         "--scale-fan / --no-scale-fan Count only kept",
         "--init NAME Distribution of the random weights. [kaiming_normal, kaiming_uniform,",
         "--milestones INT,... Epochs after which the step schedule multiplies the rate by gamma. [default: none]",
-        "--optimizer sgd|adam|adamw Optimiser. [default: sgd]",
+        "--optimizer NAME Optimiser. [sgd, adam, adamw, adagrad, rmsprop, ftrl; default: sgd]",
         f"--preset NAME A named set of options, one of {len(PRESETS)}; `wn show supermask` lists them.",
         "--config FILE Options from a file, as lines like epochs = 5; also .yml, .yaml.",
         "--nesterov / --no-nesterov Nesterov's momentum (SGD). [default: off]",

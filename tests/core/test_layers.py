@@ -135,7 +135,7 @@ def test_values_refused_on_the_command_line(wn):
     for words, said in (
         (["--epochs", "ten"], "--epochs: 'ten' is no whole number"),
         (["--epochs", "0"], "method supermask: 'epochs' must be >= 1: 0"),
-        (["--optimizer", "sdg"], "--optimizer: 'sdg' is none of sgd, adam, adamw; did you mean 'sgd'?"),
+        (["--optimizer", "sdg"], "--optimizer: 'sdg' is none of sgd, adam, adamw, adagrad, rmsprop, ftrl; did you mean 'sgd'?"),
         (["--milestones", "1,x"], "--milestones: 'x' is no whole number"),
         (["--keep", "0.5", "--sparsity", "0.5"], "--sparsity sets keep a second time; give one of them"),
         (["--threads", "0"], "method supermask: 'threads' must be >= 1: 0"),

@@ -22,6 +22,9 @@ WIDE = ["wrn28", "wrn16", "densenet40", "densenet28", "densenet100", "pmnist-fc"
 """Models of redundant-repr."""
 DECOMPOSE = ["decompose", "gate-train", "selectivity-finetune"]
 """Methods of decompose."""
+PLUGINS = ["core", "decompose", "frivolous", "redundant-repr", "supermask", "weight-symmetry"]
+FRIVOLOUS = ["alexnet-cifar", "mlp1", "mlp3", "resnet56-cifar", "resnet18-width", "inception-v3-width"]
+"""Models of frivolous."""
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def name_of(run):
 def test_list_plugins(wn):
     answer = wn("list-plugins", "--json")
     assert answer.err == ""
-    assert [row["plugin"] for row in answer.json] == ["core", "decompose", "redundant-repr", "supermask", "weight-symmetry"]
+    assert [row["plugin"] for row in answer.json] == PLUGINS
     core = answer.json[0]
     assert sum(row["methods"] for row in answer.json) == len(wn("list", "methods", "--json").json)
     assert {key: core[key] for key in ("from", "status", "datasets", "why")} == {
@@ -56,20 +59,24 @@ def test_list_plugins(wn):
     assert table.out.splitlines()[0].split() == [
         *("plugin", "version", "from", "status", "models", "datasets", "methods", "analyses", "exports"),
     ]
-    assert table.out.splitlines()[4].split()[:4] == ["supermask", "0.1.0", "widenet-supermask", "ok"]
+    assert table.out.splitlines()[5].split()[:4] == ["supermask", "0.1.0", "widenet-supermask", "ok"]
 
 
 @pytest.mark.parametrize(
     ("kind", "known"),
     [
-        ("models", ["conv2", "conv4", "conv6", "conv8", "fc", "resnet20", "cresnet18", "torchvision", *WIDE, *STUDIED]),
+        (
+            "models",
+            ["conv2", "conv4", "conv6", "conv8", "fc", "resnet20", "cresnet18", "torchvision", *WIDE, *STUDIED, *FRIVOLOUS],
+        ),
         ("datasets", ["digits", "mnist", "cifar10", "cifar100", "imagenet", "folder", "npz", "tiny"]),
-        ("datasets", ["parity", "cifar-randaugment", "representations"]),
-        ("methods", ["train", "import", *DECOMPOSE, "redundant-repr", "supermask", *STUDIES]),
+        ("datasets", ["parity", "cifar-randaugment", "representations", "gaussian-teacher", "frivolous-cifar"]),
+        ("methods", ["train", "import", *DECOMPOSE, "frivolous", "redundant-repr", "supermask", *STUDIES]),
         ("analyses", ["mask-stats", "mask-overlap", "symmetry", "symmetry-across"]),
         ("analyses", ["class-filters", "essential", "mutual-information", "selectivity"]),
         ("analyses", ["chunks", "chunks-over-training", "chunk-dimension", "bias-variance"]),
-        ("exports", ["subnet", "decomposed", "seed"]),
+        ("analyses", ["prunability", "redundancy", "similarity", "width"]),
+        ("exports", ["subnet", "decomposed", "frivolous-csv", "seed"]),
     ],
 )
 def test_list_components(wn, kind, known):
@@ -92,7 +99,7 @@ def test_show_a_component(wn):
     assert described["keep"]["also"] == ["sparsity"]
     about = {"option": "nesterov", "values": "true|false", "default": False, "also": []}
     assert described["nesterov"] == {**about, "help": "Nesterov's momentum (SGD)."}
-    assert described["optimizer"]["values"] == ["sgd", "adam", "adamw"]
+    assert described["optimizer"]["values"] == ["sgd", "adam", "adamw", "adagrad", "rmsprop", "ftrl"]
     assert list(described)[-1] == "save_at"
     assert content["presets"]["paper"]["epochs"] == 100
     text = wn("show", "supermask").out
@@ -335,6 +342,7 @@ def test_names_complete(site, monkeypatch, shelf, supermask_run, train_run):
         "train",
         "import",
         *DECOMPOSE,
+        "frivolous",
         "well",
         "redundant-repr",
         "supermask",
@@ -352,7 +360,7 @@ def test_names_complete(site, monkeypatch, shelf, supermask_run, train_run):
     assert completed("export", "--what", incomplete="su") == ["subnet"]
     assert completed("capture", incomplete="super") == runs[:1]
     assert completed("capture", "--split", incomplete="t") == ["train", "test"]
-    assert completed("run", "supermask", "--optimizer", incomplete="a") == ["adam", "adamw"]
+    assert completed("run", "supermask", "--optimizer", incomplete="a") == ["adam", "adamw", "adagrad"]
     assert completed("run", "supermask", "--analyze", incomplete="mask") == ["mask-stats"]
     assert completed("run", "supermask", "--from", incomplete="super") == runs[:1]
     assert completed("run", "supermask", incomplete="--mil") == ["--milestones"]

@@ -12,10 +12,10 @@ from widenet.errors import UsageError
 from widenet.loading import load
 
 BAD = Path(__file__).parent / "bad_plugins"
-DECOMPOSE = ["decompose", "gate-train", "selectivity-finetune"]
+EARLIER = ["decompose", "gate-train", "selectivity-finetune", "frivolous"]
 SHIPPED = ["redundant-repr", "supermask", "supermask-import", "shuffled-mask", "random-mask", "fixed-param", "prune"]
 """Methods of the plugins that come with the core: of the first by name, and of the others."""
-INSTALLED = ["core", "decompose", "good", "redundant-repr", "supermask", "weight-symmetry"]
+INSTALLED = ["core", "decompose", "frivolous", "good", "redundant-repr", "supermask", "weight-symmetry"]
 
 BROKEN = {
     "import_error": "ModuleNotFoundError: No module named 'nowhere_to_be_found'",
@@ -73,7 +73,7 @@ def test_a_broken_plugin_is_shown_and_hurts_no_other(wn, site, bad, reason):
     assert any(name in line and "broken" in line and reason in line for line in table.out.splitlines())
 
     names = [method["name"] for method in wn("list", "methods", "--json").json]
-    assert names == ["train", "import", *DECOMPOSE, "well", *SHIPPED]
+    assert names == ["train", "import", *EARLIER, "well", *SHIPPED]
     assert wn("run", "well", "--help").code == 0
     asked = wn("run", f"{name}/anything")
     assert asked.code == 3
@@ -227,7 +227,7 @@ def test_components_of_one_name_need_their_full_names(wn, site, tmp_path):
     assert answer.code == 2
     assert "method 'well' is ambiguous between good/well and shadow/well; use the full name" in answer.line
     names = [method["name"] for method in wn("list", "methods", "--json").json]
-    assert names == ["train", "import", *DECOMPOSE, "good/well", SHIPPED[0], "shadow/well", *SHIPPED[1:]]
+    assert names == ["train", "import", *EARLIER, "good/well", SHIPPED[0], "shadow/well", *SHIPPED[1:]]
 
     words = ["run", "shadow/well", "--dataset", "tiny"]
     ambiguous = wn(*words)
@@ -355,4 +355,4 @@ def test_names_are_found_bare_and_in_full():
 def test_json_is_all_there_is_on_stdout(wn_apart, site):
     site.install(BAD / "prints_at_import.py")
     answer = wn_apart("list", "methods", "--json", env=site.env)
-    assert {row["name"] for row in json.loads(answer.out)} == {"train", "import", "chatty", *DECOMPOSE, *SHIPPED}
+    assert {row["name"] for row in json.loads(answer.out)} == {"train", "import", "chatty", *EARLIER, *SHIPPED}

@@ -10,11 +10,25 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from widenet.components import Train
+from widenet.train.ftrl import Ftrl
+
+START = 0.1
+"""What the sum of squared gradients starts from in Adagrad and FTRL, as in TensorFlow."""
 
 
 def make_optimiser(net: nn.Module, config: Train) -> torch.optim.Optimizer:
-    """The optimiser of ``config`` over all that requires gradients in ``net``, in its fused form."""
-    options: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
+    """The optimiser of ``config`` over all that requires gradients in ``net``, in its fused form where it has one.
+
+    Adagrad, RMSProp (decay 0.9, epsilon 1e-10) and FTRL have TensorFlow's constants.
+    """
+    options: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
+    if config.optimizer == "adagrad":
+        return torch.optim.Adagrad(_groups(net, config), initial_accumulator_value=START, **options)
+    if config.optimizer == "rmsprop":
+        return torch.optim.RMSprop(_groups(net, config), alpha=0.9, eps=1e-10, **options)
+    if config.optimizer == "ftrl":
+        return Ftrl(_groups(net, config), start=START, **options)
+    options["fused"] = True
     if config.optimizer == "sgd":
         made = torch.optim.SGD(_groups(net, config), momentum=config.momentum, nesterov=config.nesterov, **options)
         # The fused step wants momentum of all that it moves or of none: what rests at first has some too, for when it joins.
@@ -39,7 +53,7 @@ def learning_rate(config: Train, epoch: int) -> float:
     """The rate throughout epoch ``epoch`` (from 1): linear warm-up, then the schedule over the epochs that remain.
 
     Cosine: ``F + (lr - F)/2 (1 + cos(pi (e - W) / (E - W)))`` with ``e = epoch - 1`` and ``F`` the final rate, which the epoch
-    after the last would have.
+    after the last would have. Exponential: ``lr * gamma**(e - W)``.
     """
     done = epoch - 1
     if done < config.warmup:
@@ -50,4 +64,6 @@ def learning_rate(config: Train, epoch: int) -> float:
     if config.schedule == "step":
         passed = sum(done >= milestone for milestone in config.milestones)
         return config.lr * (([1.0, *config.factors][passed]) if config.factors else config.gamma**passed)
+    if config.schedule == "exponential":
+        return config.lr * config.gamma ** (done - config.warmup)
     return config.lr
