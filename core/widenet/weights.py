@@ -127,12 +127,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
     safe = path.suffix == ".safetensors"
     content = _safetensors(path) if safe else read_torch(path, UsageError, "get it once more from where it came from")
     parts: dict[Any, Any] = content if isinstance(content, dict) else {}
-    tensors = _tensors(next((parts[name] for name in STATES if isinstance(parts.get(name), dict)), parts))
+    whole = next((parts[name] for name in STATES if isinstance(parts.get(name), dict)), parts)
+    tensors = _tensors(whole)
     if not tensors:
         raise UsageError(f"{path} holds no state dict, which is tensors by name, nor one under {', '.join(STATES)}")
     while shared := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in tensors)), ""):
         tensors = {name.removeprefix(shared): value for name, value in tensors.items()}
-    tensors = _tensors(parts) | tensors  # and those that lie beside the state dict
+    tensors |= _tensors(parts) if whole is not parts else {}  # those that lie beside the state dict
     if hollow := [name for name, value in tensors.items() if value.is_meta]:
         raise UsageError(f"{path} has a shape for {hollow[0]} but no values; save the module once its weights are there")
     return {name: _dense(value) for name, value in tensors.items()}

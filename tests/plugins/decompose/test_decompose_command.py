@@ -176,9 +176,8 @@ def test_sets_of_several_sizes(run, wn, decompose, tmp_path, home):
     (tmp_path / "sets.json").write_text(json.dumps([[0, 1, 2], [1], [5, 6], [7, 0]]))
     found = decompose(run(*FC), "--indices", tmp_path / "sets.json")
     assert found.masks()[HEAD].sum(1).tolist() == [3, 1, 2, 2]
-    rows = wn(
-        "analyze", "mutual-information", run(*FC), "--indices", tmp_path / "sets.json", "--score", "weight", "--json"
-    ).json
+    words = ("--indices", tmp_path / "sets.json", "--score", "weight", "--json")
+    rows = wn("analyze", "mutual-information", run(*FC), *words).json
     assert rows[0]["random_off_diagonal"] != rows[1]["random_off_diagonal"]
     refused = wn("run", "decompose", "--from", run(*FC), "--indices", tmp_path / "sets.json", "--k", "2", cwd=home)
     assert refused.code == 2
