@@ -209,7 +209,7 @@ def _work(plan: Plan, run: Run, net: Any, data: Any, device: Any, environment: d
     environment |= {"stacked": together.company()} if together.company() > 1 else {}
     if saved:
         _note_changes(run, environment)
-    run.device, run.data_dir = device, plan.settings.data_dir
+    run.device, run.data_dir, run.parent = device, plan.settings.data_dir, plan.parent
     run.record |= {"shape": list(data.shape), "classes": data.classes, "environment": environment}
     run.record |= {"parameters": sum(parameter.numel() for parameter in net.parameters())}
     run.save()

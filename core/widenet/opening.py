@@ -166,7 +166,7 @@ def _mask(net: nn.Module, run: Run, tag: str) -> None:
     """Attach the masks saved under ``tag``.
 
     Raises:
-        WnError: a mask has no layer, or not its layer's shape.
+        UsageError: a mask has no layer, or not its layer's shape.
     """
     import torch
 
@@ -179,7 +179,9 @@ def _mask(net: nn.Module, run: Run, tag: str) -> None:
             raise ValueError(f"it has no layer {unknown[0]!r}")
         attach(net, lambda name, _: Fixed(torch.from_numpy(masks[name])) if name in masks else None, biases=True)
     except (ValueError, TypeError) as error:
-        raise WnError(f"the masks of {run.name} do not fit its network ({error}); use --fresh") from error
+        raise UsageError(
+            f"the masks of {run.name} do not fit its network ({error}); make that run anew with --fresh"
+        ) from error
 
 
 def dataset(registry: Registry, run: Run, root: Path, workers: int, where: torch.device) -> Any:

@@ -154,7 +154,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` where something known is close to ``name``, else nothing."""
     import difflib
 
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    names = list(known)
+    # The beginning of a long name is not close to it by letters, but it is what people type.
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6) or [n for n in names if len(name) > 2 and name in n]
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

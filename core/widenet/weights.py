@@ -6,6 +6,7 @@ import importlib
 import pickle
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,27 +116,33 @@ def _alias(function: Any, module: str) -> Any:
 def read_state(path: Path) -> dict[str, Tensor]:
     """The state dict in a file from anywhere, on the CPU; those of :data:`PREFIXES` that all names share are taken off.
 
-    It is the whole file, of ``torch.save`` or ``.safetensors``, or what lies in it under one of :data:`STATES`.
+    It is the whole file, of ``torch.save`` or ``.safetensors``, or what lies in it under one of :data:`STATES`, and the
+    tensors beside that.
 
     Raises:
         UsageError: no such file, one that is damaged or wants to run code, or no tensors by name, or without values, in it.
     """
-    import torch
-
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
     safe = path.suffix == ".safetensors"
     content = _safetensors(path) if safe else read_torch(path, UsageError, "get it once more from where it came from")
     parts: dict[Any, Any] = content if isinstance(content, dict) else {}
-    state: dict[Any, Any] = next((parts[name] for name in STATES if isinstance(parts.get(name), dict)), parts)
-    tensors = {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, torch.Tensor)}
+    whole = next((parts[name] for name in STATES if isinstance(parts.get(name), dict)), parts)
+    tensors = _tensors(whole)
     if not tensors:
         raise UsageError(f"{path} holds no state dict, which is tensors by name, nor one under {', '.join(STATES)}")
     while shared := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in tensors)), ""):
         tensors = {name.removeprefix(shared): value for name, value in tensors.items()}
+    tensors |= _tensors(parts) if whole is not parts else {}  # those that lie beside the state dict
     if hollow := [name for name, value in tensors.items() if value.is_meta]:
         raise UsageError(f"{path} has a shape for {hollow[0]} but no values; save the module once its weights are there")
     return {name: _dense(value) for name, value in tensors.items()}
+
+
+def _tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
+    import torch
+
+    return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, torch.Tensor)}
 
 
 def _dense(value: Tensor) -> Tensor:

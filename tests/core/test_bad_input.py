@@ -191,8 +191,8 @@ DAMAGE = [
     bad("analyze mask-stats {S}", 2, "no final weights", "run it to its end", before=removed("S", "weights/final.pt")),
     bad("analyze mask-stats {S}", 1, "final.h5", "truncated", before=truncated("S", "masks/final.h5")),
     bad("{make S} --quiet", 1, "final.h5", "truncated", before=truncated("S", "masks/final.h5")),
-    bad("analyze mask-stats {S}", 1, "masks of", "no layer 'linear.9'", before=masks(linear_9=(2, 2))),
-    bad("run train --from {S}", 1, "masks of", "linear.0", "(2, 2)", before=masks(linear_0=(2, 2))),
+    bad("analyze mask-stats {S}", 2, "masks of", "no layer 'linear.9'", before=masks(linear_9=(2, 2))),
+    bad("run train --from {S}", 2, "masks of", "linear.0", "(2, 2)", before=masks(linear_0=(2, 2))),
 ]
 
 

@@ -155,6 +155,7 @@ def test_required_options():
 
 def test_nearest():
     assert nearest("conv", ["conv2", "fc"]) == "; did you mean 'conv2'?"
+    assert nearest("signed", ["standard", "signed_constant"]) == "; did you mean 'signed_constant'?"
     assert nearest("xyz", ["conv2", "fc"]) == nearest("a", []) == ""
 
 

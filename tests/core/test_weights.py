@@ -208,3 +208,10 @@ def test_safetensors_read_by_a_stand_in(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib, "import_module", lambda name: {"safetensors.torch": reader}[name])
     (tmp_path / "x.safetensors").write_bytes(b"")
     same(read_state(tmp_path / "x.safetensors"))
+
+
+def test_tensors_beside_the_state_dict_are_there_too(tmp_path):
+    content = {"state_dict": {"module.a.weight": torch.ones(2)}, "csg": torch.zeros(3), "epoch": 7}
+    torch.save(content, tmp_path / "file.pt")
+    state = read_state(tmp_path / "file.pt")
+    assert {name: tuple(value.shape) for name, value in state.items()} == {"a.weight": (2,), "csg": (3,)}

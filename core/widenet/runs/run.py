@@ -59,6 +59,8 @@ class Run:
     device: Any = "cpu"
     reporter: Reporter = attrs.field(factory=Reporter)
     registry: Registry | None = None
+    parent: Run | None = None
+    """The run that the network is from, while the method works on it."""
     data_dir: Path = Path("data")
     """The folder of downloads, ``--data-dir``."""
     fits: int = 0

@@ -43,7 +43,6 @@ def measure(
     """
     classes, names = len(weight), [None, *masks]
     weight, bias = weight.to(device), bias.to(device)
-    cut = {name: weight if name is None else weight * masks[name].to(device) for name in names}
     samples = torch.zeros(classes, dtype=torch.int64)
     right = {name: torch.zeros(classes, dtype=torch.int64) for name in names}
     agree = dict.fromkeys(names, 0)
@@ -52,8 +51,8 @@ def measure(
         samples += labels.cpu().bincount(minlength=classes)
         full = torch.addmm(bias, x, weight.T).argmax(1)
         for name in names:
-            # Rather a product a mask than one of all: of a thousand classes the logits alone would be gigabytes.
-            chosen = full if name is None else torch.addmm(bias, x, cut[name].T).argmax(1)
+            # One after the other: of a thousand classes all logits, or all weights, at once would be gigabytes.
+            chosen = full if name is None else torch.addmm(bias, x, (weight * masks[name].to(device)).T).argmax(1)
             right[name] += y[chosen == y].cpu().bincount(minlength=classes)
             agree[name] += int((chosen == full).sum())
     return {name: Measured(samples, right[name], agree[name]) for name in names}

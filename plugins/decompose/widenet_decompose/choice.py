@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-from torch import Tensor
 
 from widenet.capture import ReadOut
 from widenet.errors import UsageError
@@ -28,9 +27,9 @@ class Choice:
     source: Source
     tally: Tally | None
 
-    def random(self, k: int, draw: int) -> Tensor:
-        """Random sets of k units, bool mask (C, F); another for each draw."""
-        return Filters.of(self.source.random(draw)[:, :k], self.source.units).mask
+    def random(self, like: Filters, draw: int) -> Filters:
+        """Random sets of the sizes of others; different ones for each draw."""
+        return like.random(self.source.random(draw))
 
     @property
     def scores(self) -> list[str]:
@@ -57,6 +56,10 @@ def chosen(run: Any, net: Any, data: Any, head: ReadOut, config: Any, scores: Se
     if found.tally is not None and (remark := dead(found.tally, head.layer)):
         run.say(remark)
     of_file = {} if given is None else {(FILE, str(k)): given.top(k) for k in ks}
+    if given is not None and not config.k and given.smallest < given.size:
+        run.say(
+            f"{config.indices} has {given.smallest} to {given.size} units of a class; what stands beside it has {given.size}"
+        )
     return Choice({**of_file, **found.filters}, source, found.tally)
 
 
@@ -76,13 +79,17 @@ def _sizes(config: Any, units: int, given: Filters | None) -> list[int]:
     """The sizes asked for; of a file, its own where none are.
 
     Raises:
-        UsageError: the file has fewer units of a class, or sets of several sizes of which a part is asked for.
+        UsageError: a class has fewer units in the file, or the file says nothing of their order.
     """
     if given is None:
         return list(config.sizes(units))
     if not config.k:
         return [given.size]
-    ks = list(range(1, given.size + 1)) if "all" in config.k else list(config.sizes(units))
-    if ks[-1] > given.size:
-        raise UsageError(f"--k {ks[-1]}: {config.indices} has {given.size} units of a class; choose up to that, or find them")
+    ks = list(range(1, given.smallest + 1)) if "all" in config.k else list(config.sizes(units))
+    if ks[-1] > given.smallest:
+        raise UsageError(
+            f"--k {ks[-1]}: {config.indices} has {given.smallest} units of a class; choose up to that, or find them"
+        )
+    if config.indices.suffix == ".h5" and ks[0] < given.size:
+        raise UsageError(f"--k {ks[0]}: the masks in {config.indices} have no order to take some by; give a list, or no --k")
     return ks

@@ -65,16 +65,15 @@ def _list(folder: Path, layer: str, score: str, size: str) -> Path:
 
 
 def _described(filters: Filters, tally: Tally) -> dict[str, Any]:
-    """Sizes and overlap of the sets, and the part of the response that a class's own set holds, a mean over samples."""
-    sizes = torch.tensor([len(members) for members in filters.sets])
+    """Sizes, mass and overlap of the sets."""
+    return {"smallest": filters.smallest, "largest": filters.size, "mass": _mass(filters, tally), **overlap(filters.mask)}
+
+
+def _mass(filters: Filters, tally: Tally) -> float | None:
+    """The part of the response that a class's own set holds, a mean over samples; None of negative responses."""
     mask = filters.mask.to(tally.size.device)
-    held = (tally.mean_shares * mask * tally.size[:, None]).sum() / tally.size.sum()
-    return {
-        "smallest": int(sizes.min()),
-        "largest": int(sizes.max()),
-        "mass": None if tally.lowest < 0 else float(held),
-        **overlap(filters.mask),
-    }
+    held = (tally.mean_shares.nan_to_num() * mask * tally.size[:, None]).sum() / tally.size.sum()
+    return None if tally.lowest < 0 else float(held)
 
 
 def top_mass(batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
@@ -88,7 +87,7 @@ def top_mass(batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
 
 def _class_mass(filters: Sequence[Filters], tally: Tally) -> list[tuple[int, float]]:
     """Size and held mass of sets."""
-    return [(each.size, _described(each, tally)["mass"]) for each in filters]
+    return [(each.size, _mass(each, tally) or 0.0) for each in filters]
 
 
 def _draw(run: Any, layer: str, captured: Captured, found: Found, tally: Tally) -> None:

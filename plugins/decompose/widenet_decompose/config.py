@@ -41,7 +41,9 @@ class Sized:
     """How many units each class gets."""
 
     k: tuple[str, ...] = opt(
-        (), "Units of each class, as 5,10,20, or all for every number; none: 5, 10 and 20.", validator=_sizes
+        (),
+        "Units of each class, as 5,10,20, or all for every number; none: 5, 10 and 20. A network gets the first one, else 5.",
+        validator=_sizes,
     )
 
     def sizes(self, units: int) -> list[int]:

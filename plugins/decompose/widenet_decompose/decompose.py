@@ -29,8 +29,12 @@ def carry_out(run: Any, net: Any, data: Any, config: Decompose) -> dict[str, Any
         UsageError: the network has no read-out, or the units asked for cannot be found.
     """
     head = class_readout(net, data)
-    gated = gates_of(run, *head.weight.shape) is not None
-    choice = chosen(run, net, data, head, config, config.score or usual(gated, config.indices is not None))
+    if run.parent is None:
+        run.say("this is a fresh network, untrained; --from RUN decomposes that of a run")
+    gates = gates_of(run, *head.weight.shape)
+    if gates is not None:
+        run.save_arrays("gates", {"gates": gates})  # so that what this run is comes along with it
+    choice = chosen(run, net, data, head, config, config.score or usual(gates is not None, config.indices is not None))
     accuracies = measured(choice, kept(run, net, data, [head.layer], "test"), head, config.draws, run.device)
     write(run, accuracies, head)
     built = _built(choice, config)
@@ -46,6 +50,8 @@ def carry_out(run: Any, net: Any, data: Any, config: Decompose) -> dict[str, Any
     features = _features(run, net, data, head) if config.finetune == "head" else None
     old = masks(net).get(head.path)
     mask = built.mask if old is None else built.mask & old.cpu()
+    if lost := int(built.mask.sum() - mask.sum()):
+        run.say(f"of the units chosen {lost} have no weight to their class: the network came with a mask on {head.path}")
     attach(net, lambda path, _: Fixed(mask) if path == head.path else None)
     if config.finetune == "none":
         return found | {"test_accuracy": found["decomposed_accuracy"]}

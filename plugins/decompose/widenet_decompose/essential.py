@@ -41,7 +41,7 @@ def essential(run: Any, net: Any, data: Any, config: Essential) -> Iterator[dict
             steady = kind in STEADY and name != "random"
             counts, others = [], []
             for draw in range(1 if steady else config.draws):
-                mask = choice.random(int(size), draw) if name == "random" else filters.mask
+                mask = (choice.random(filters, draw) if name == "random" else filters).mask
                 generator = run.generator("essential", kind, size, draw)
                 counts.append(replaced.hits(mask, kind, generator))
                 others += [replaced.others(mask, kind, generator)] if config.others else []

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from widenet.capture import Captured, ReadOut, Wanted, capture, layers_or_readout, readout, size_of
-from widenet.errors import UsageError, WnError
-from widenet.runs import Run
+from widenet.errors import UsageError
 
 Split = Literal["train", "test", "val"]
 ROWS = 4096
@@ -65,29 +64,12 @@ def kept(run: Any, net: Any, data: Any, layers: Sequence[str], split: Split) -> 
 
 
 def gates_of(run: Any, classes: int, units: int) -> Tensor | None:
-    """The gates float32 (C, F) of a run, or of the one that it began from; None where there are none.
-
-    Raises:
-        WnError: they do not fit the layer.
-    """
-    for lineage in _lineage(run):
-        for file, name in GATES:
-            if (lineage.path / "arrays" / f"{file}.h5").is_file() and name in (arrays := lineage.arrays(file)):
+    """The gates float32 (C, F) of a run, or of the one that its network is from while its method works; None without any."""
+    for holder in (run, run.parent):
+        for file, name in GATES if holder is not None else ():
+            if (holder.path / "arrays" / f"{file}.h5").is_file() and name in (arrays := holder.arrays(file)):
                 gates = torch.from_numpy(arrays[name]).float()
                 # The reference code keeps them as (F, C).
                 gates = gates.T if gates.shape == (units, classes) != (classes, units) else gates
-                if gates.shape != (classes, units):
-                    raise WnError(f"the gates of {lineage.name} are {tuple(gates.shape)}, the layer needs {(classes, units)}")
-                return gates
+                return gates if gates.shape == (classes, units) else None
     return None
-
-
-def _lineage(run: Any) -> list[Any]:
-    """The run, the one it began from, and so on."""
-    found = [run]
-    while parents := found[-1].record.get("parents"):
-        path = found[-1].path.parent.parent / parents[0]
-        if not (path / "run.json").is_file():
-            break
-        found.append(Run.open(path))
-    return found

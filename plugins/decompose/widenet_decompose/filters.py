@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,30 +18,32 @@ from torch import Tensor
 from widenet.errors import UsageError
 from widenet.files import write_json
 from widenet.store import read_arrays
+from widenet.weights import PICKLE
 
-PICKLE = b"\x80"
 CLASS = re.compile(r"\d+")
 
 
 @attrs.frozen(eq=False)
 class Filters:
-    """The units of every class, most influential first: int64 (k_c,) each, of a layer of ``units``; sizes may differ.
-
-    Raises:
-        ValueError: a unit that the layer does not have, or one that a class names twice.
-    """
+    """The units of every class, most influential first: int64 (k_c,) each, of a layer of ``units``; sizes may differ."""
 
     units: int
     sets: tuple[Tensor, ...]
 
-    def __attrs_post_init__(self) -> None:
-        for number, members in enumerate(self.sets):
-            if len(members) and not 0 <= int(members.min()) <= int(members.max()) < self.units:
-                wrong = int(members.max()) if int(members.max()) >= self.units else int(members.min())
-                raise ValueError(f"class {number} names unit {wrong}, the layer has units 0 to {self.units - 1}")
-            if len(members.unique()) < len(members):
-                twice = members[(members[:, None] == members).sum(1) > 1][0]
-                raise ValueError(f"class {number} names unit {int(twice)} twice; name each once")
+    @classmethod
+    def checked(cls, units: int, sets: Sequence[Sequence[int]]) -> Filters:
+        """From lists of anyone's.
+
+        Raises:
+            ValueError: a unit that the layer does not have, or one that a class names twice.
+        """
+        for number, members in enumerate(sets):
+            if wrong := [unit for unit in members if not 0 <= unit < units]:
+                raise ValueError(f"class {number} names unit {wrong[0]}, the layer has units 0 to {units - 1}")
+            if len(set(members)) < len(members):
+                twice = next(unit for unit in members if members.count(unit) > 1)
+                raise ValueError(f"class {number} names unit {twice} twice; name each once")
+        return cls(units, tuple(torch.tensor(members, dtype=torch.int64) for members in sets))
 
     @classmethod
     def of(cls, ranking: Tensor, units: int) -> Filters:
@@ -64,6 +68,15 @@ class Filters:
         """Units of the class that has most."""
         return max((len(members) for members in self.sets), default=0)
 
+    @property
+    def smallest(self) -> int:
+        """Units of the class that has fewest."""
+        return min((len(members) for members in self.sets), default=0)
+
+    def random(self, ranking: Tensor) -> Filters:
+        """As many units of each class, the first of a ranking (C, F)."""
+        return Filters(self.units, tuple(row[: len(own)] for row, own in zip(ranking, self.sets, strict=True)))
+
     def top(self, k: int) -> Filters:
         """The first k units of each class."""
         return Filters(self.units, tuple(members[:k] for members in self.sets))
@@ -86,7 +99,9 @@ def read_filters(path: Path, classes: int, units: int, ascending: bool = False) 
     """
     if not path.is_file():
         raise UsageError(f"there is no file {path} with the units of each class")
-    if path.suffix in (".pkl", ".pickle") or path.read_bytes()[:1] == PICKLE:
+    with path.open("rb") as file:
+        pickled = path.suffix in (".pkl", ".pickle") or file.read(1) == PICKLE
+    if pickled:
         raise UsageError(
             f"{path} is a pickle, which can run code when it is read, and was refused; where you trust it, write it anew: "
             'json.dump({str(c): list(map(int, units)) for c, units in pickle.load(file).items()}, open("filters.json", "w"))'
@@ -97,8 +112,10 @@ def read_filters(path: Path, classes: int, units: int, ascending: bool = False) 
         lists = read(path)
         if len(lists) != classes:
             raise ValueError(f"it has {len(lists)} classes, the network {classes}; take the file that was made for it")
+        if not any(lists):
+            raise ValueError("it has no unit of any class; give each class some")
         order = slice(None, None, -1 if ascending else 1)
-        return Filters(units, tuple(torch.tensor(members[order], dtype=torch.int64) for members in lists))
+        return Filters.checked(units, [members[order] for members in lists])
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from None
 
@@ -106,7 +123,7 @@ def read_filters(path: Path, classes: int, units: int, ascending: bool = False) 
 def _json(path: Path) -> list[list[int]]:
     try:
         content = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"it is no JSON ({error})") from None
     while _wrapped(content):
         content = next(iter(content.values()))
@@ -141,9 +158,10 @@ def _integers(number: int, members: Any) -> list[int]:
 
 def _numpy(path: Path) -> list[list[int]]:
     try:
-        found = np.load(path, allow_pickle=False)
-        array = found[_single(found.files)] if isinstance(found, np.lib.npyio.NpzFile) else found
-    except (OSError, EOFError, ValueError) as error:
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            array = found[_single(found.files)] if isinstance(found, np.lib.npyio.NpzFile) else found
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"it cannot be read without running code, or is damaged ({error})") from None
     if array.ndim != 2 or array.dtype.kind not in "iu":
         raise ValueError(f"it holds {array.dtype} of shape {array.shape}, not whole numbers (classes, k)")

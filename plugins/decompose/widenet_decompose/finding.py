@@ -14,10 +14,12 @@ from widenet.runs import Run
 from widenet_decompose.features import ROWS
 from widenet_decompose.filters import Filters
 from widenet_decompose.influence import DATA_FREE, GATED, WEIGHTED, holding, random_ranking, ranked, ranking_of
-from widenet_decompose.tally import COUNTED, Tally, median_shares, needed, summed
+from widenet_decompose.tally import COUNTED, Tally, frequencies, median_shares, needed, summed
 
 LARGE = 2**32
-"""Bytes of counters beyond which a request is refused."""
+"""Bytes of counters and masks beyond which a request is refused."""
+COUNTERS = {"frequency": 5, "mass": 9, "contribution-frequency": 5}
+"""Bytes that a unit takes for each class and size; of other scores the mask's one."""
 NAMED = 8
 """Units that a remark names."""
 
@@ -51,19 +53,23 @@ class Source:
                 raise UsageError(
                     f"score {score} needs gates, and {self.run.name} has none for {self.layer}; wn run gate-train trains some"
                 )
-        counters = 16 * len(ks) * self.classes * self.units
-        if counters > LARGE and any(score in COUNTED for score in scores):
+        # Counters of a size, or a mask of it.
+        each = sum(COUNTERS.get(score, 1) for score in scores)
+        if (size := each * len(ks) * self.classes * self.units) > LARGE:
             raise UsageError(
-                f"{len(ks)} sizes for {self.classes} classes of {self.units} units take {counters / 1e9:.0f} GB to count; "
-                "list fewer with --k"
+                f"{len(ks)} sizes for {self.classes} classes of {self.units} units take {size / 1e9:.0f} GB; list fewer (--k)"
             )
 
-    def tally(self, ks: Sequence[int], products: bool = False) -> Tally:
-        """Sums over the training samples, for these sizes."""
-        tally = Tally(self.classes, self.units, ks, self.weight, products, self.run.device)
+    def tally(self, ks: Sequence[int], scores: Sequence[str] = ()) -> Tally:
+        """Sums over the training samples, for these sizes and counted scores."""
+        tally = Tally(self.classes, self.units, ks, scores, self.weight, self.run.device)
         for features, labels in self._captured.batches(self.layer, ROWS):
             tally.update(features, labels)
         return tally
+
+    def frequencies(self, sizes: Sequence[int]) -> Tensor:
+        """As :func:`~widenet_decompose.tally.frequencies`, for a size of each class."""
+        return frequencies(self._captured.batches(self.layer, ROWS), sizes, self.units)
 
     def medians(self) -> Tensor:
         """Median share of each unit, float64 (C, F), read by units rather than by samples."""
@@ -103,9 +109,14 @@ def find(source: Source, scores: Sequence[str], ks: Sequence[int], fraction: flo
         UsageError: a size that the layer does not have, a score without what it needs, a class without samples.
     """
     source.check(scores, ks)
-    if fraction is not None:
-        return _holding(source, scores, fraction)
-    tally = source.tally(ks, "contribution-frequency" in scores) if set(scores) - set(DATA_FREE) else None
+    try:
+        return _sized(source, scores, ks) if fraction is None else _holding(source, scores, fraction)
+    except ValueError as error:
+        raise UsageError(f"{source.layer}: {error}") from None
+
+
+def _sized(source: Source, scores: Sequence[str], ks: Sequence[int]) -> Found:
+    tally = source.tally(ks, scores) if set(scores) - set(DATA_FREE) else None
     found = {}
     for score in scores:
         whole = None if score in COUNTED else _ranking(source, tally, score, ks[-1])
@@ -118,38 +129,34 @@ def find(source: Source, scores: Sequence[str], ks: Sequence[int], fraction: flo
 def _ranking(source: Source, tally: Tally | None, score: str, k: int) -> Tensor:
     if score == "random":
         return source.random()
+    some = Tally(source.classes, source.units) if tally is None else tally
+    if score == "median":
+        some.check(score)
     medians = source.medians() if score == "median" else None
-    empty = Tally(source.classes, source.units) if tally is None else tally
-    try:
-        return ranking_of(empty, score, k, weight=source.weight, gates=source.gates, medians=medians).cpu()
-    except ValueError as error:
-        raise UsageError(f"{source.layer}: {error}") from None
+    return ranking_of(some, score, k, weight=source.weight, gates=source.gates, medians=medians).cpu()
 
 
 def _holding(source: Source, scores: Sequence[str], fraction: float) -> Found:
     """Filters that hold a fraction of a score; of frequencies, those in the part of a sample that holds it."""
     if unfit := [score for score in scores if score not in ("frequency", "mean", "share", "gate")]:
         raise UsageError(f"score {unfit[0]} has no mass to take a fraction of; choose frequency, mean, share or gate")
-    sizes = source.needed(fraction)
-    tally = source.tally(sizes)
-    found = {}
+    tally = source.tally([])
+    tie, found = tally.tie.cpu(), {}
     for score in scores:
-        if score == "gate":
-            assert source.gates is not None
+        if score == "gate" and source.gates is not None:
             values = source.gates.double()
         elif score == "frequency":
-            values = torch.stack([tally.score(score, k)[number] for number, k in enumerate(sizes)])
+            tally.check("share")  # which part of a sample holds the fraction
+            values = source.frequencies(source.needed(fraction))
         else:
-            values = tally.score(score, 0)
-        ranking = ranked(values, tally.mean_shares).cpu()
-        found[score, f"{fraction:.0%}"] = Filters.ranked(holding(values.cpu(), ranking, fraction), ranking)
+            values = tally.score(score, 0).cpu()
+        ranking = ranked(values, tie)
+        found[score, f"{fraction * 100:g}%"] = Filters.ranked(holding(values, ranking, fraction), ranking)
     return Found(found, tally)
 
 
 def dead(tally: Tally, layer: str) -> str:
     """A remark on units that are 0 on every sample; empty where there are none."""
-    units = ((tally.highest <= 0) & (tally.means.abs().sum(0) == 0)).nonzero().flatten().tolist()
-    if not units:
-        return ""
+    units = tally.dead.tolist()
     named = ", ".join(map(str, units[:NAMED])) + (", ..." if len(units) > NAMED else "")
-    return f"{len(units)} of {len(tally.highest)} units of {layer} are 0 on every sample ({named}): no class needs them"
+    return f"{len(units)} of {len(tally.highest)} units of {layer} are 0 on every sample ({named})" if units else ""

@@ -6,7 +6,6 @@ there to compare with.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, get_args
 
 import torch
@@ -87,9 +86,10 @@ def influential_units(
     if score in (*WEIGHTED, *GATED) and (given is None or given.ndim != 2 or given.shape[1] != x.shape[1]):
         raise ValueError(f"score {score} needs {'weight' if score in WEIGHTED else 'gates'} of shape (C, {x.shape[1]})")
     classes = int(y.max()) + 1 if given is None else len(given)
-    tally = Tally(classes, x.shape[1], [k] if score in COUNTED else [], weight, score == "contribution-frequency")
+    tally = Tally(classes, x.shape[1], [k] if score in COUNTED else [], [score], weight)
     if score not in DATA_FREE:
         tally.update(x, y)
+        tally.check(score)
     medians = median_shares([x], summed(x), y, classes) if score == "median" else None
     return ranking_of(tally, score, k, weight=weight, gates=gates, medians=medians, generator=generator)[:, :k]
 
@@ -116,17 +116,12 @@ def ranking_of(
     if score in GATED and gates is not None:
         return ranked(gates.double() if score == "gate" else -gates.double())
     if score == "median" and medians is not None:
-        return ranked(medians, tally.mean_shares)
-    return ranked(tally.score(score, k), tally.mean_shares if tally.lowest >= 0 else tally.means)
+        tally.check(score)
+    values = medians if medians is not None else tally.score(score, k)
+    return ranked(values.to(tally.tie.device), tally.tie)
 
 
 def check_k(k: int, units: int) -> None:
     """Refuse a number of units that the layer does not have: ValueError."""
     if not 1 <= k <= units:
         raise ValueError(f"k = {k} is not from 1 to the layer's {units} units; choose another")
-
-
-def check_ks(ks: Sequence[int], units: int) -> None:
-    """As :func:`check_k`, for several."""
-    for k in ks:
-        check_k(k, units)

@@ -117,4 +117,4 @@ def _mask(indices: Any, units: int) -> Tensor:
 
     if isinstance(indices, Tensor) and indices.dtype == torch.bool:
         return indices
-    return Filters(units, tuple(torch.as_tensor(members).long() for members in indices)).mask
+    return Filters.checked(units, [torch.as_tensor(members).tolist() for members in indices]).mask

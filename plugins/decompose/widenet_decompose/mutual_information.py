@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from widenet_decompose.choice import chosen, usual
+from widenet_decompose.choice import Choice, chosen, usual
 from widenet_decompose.config import MutualInformation
 from widenet_decompose.features import class_readout, gates_of
+from widenet_decompose.filters import Filters
 from widenet_decompose.information import index_information, mean_histogram_information, overlap
 from widenet_decompose.tally import Tally
 
@@ -26,25 +27,31 @@ def mutual_information(run: Any, net: Any, data: Any, config: MutualInformation)
     units = head.weight.shape[1]
     gated = gates_of(run, *head.weight.shape) is not None
     choice = chosen(run, net, data, head, config, config.score or usual(gated, config.indices is not None))
+    drawn: dict[str, dict[str, np.ndarray]] = {}
     for (score, size), filters in choice.filters.items():
-        draws = [index_information(choice.random(filters.size, draw), units) for draw in range(config.draws)]
-        random = {name: np.array([each[name] for each in draws]) for name in draws[0]}
+        sizes = str([len(members) for members in filters.sets])
+        random = drawn[sizes] = drawn.get(sizes) or _random(choice, filters, config.draws)
         spread = float(random["off_diagonal"].std(ddof=1)) if config.draws > 1 else 0.0
         centre = float(random["off_diagonal"].mean())
-        if score == "random":
-            found = {name: float(values.mean()) for name, values in random.items()}
-        else:
-            found = index_information(filters.mask, units)
+        own = {**index_information(filters.mask, units), **overlap(filters.mask)}
+        found = {name: float(random[name].mean()) for name in own} if score == "random" else own
         yield {
             "score": score,
             "k": size,
-            **found,
+            **{name: found[name] for name in ("all_pairs", "off_diagonal", "self")},
             "random_off_diagonal": centre,
             "random_deviation": spread,
             "z": (found["off_diagonal"] - centre) / spread if spread and score != "random" else None,
-            **overlap(filters.mask),
+            **{name: found[name] for name in ("distinct", "most_shared", "jaccard")},
             **(_histograms(choice.tally, int(size)) if score == "frequency" else {}),
         }
+
+
+def _random(choice: Choice, like: Filters, draws: int) -> dict[str, np.ndarray]:
+    """Information and overlap of random sets of the sizes of others, by measure (draws,)."""
+    masks = [choice.random(like, draw).mask for draw in range(draws)]
+    found = [{**index_information(mask, like.units), **overlap(mask)} for mask in masks]
+    return {name: np.array([each[name] for each in found]) for name in found[0]}
 
 
 def _histograms(tally: Tally | None, k: int) -> dict[str, float]:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from widenet.capture import matching
+from widenet.capture import matching, stream
 from widenet.errors import UsageError
 from widenet.train import fit
 from widenet_decompose.config import SelectivityFinetune
@@ -59,6 +59,8 @@ def carry_out(run: Any, net: Any, data: Any, config: SelectivityFinetune) -> dic
         raise UsageError(f"--layers {inputs[0]}: only what a layer puts out is regularised; leave :input out")
     sums = torch.zeros(2)
 
+    _check(net, data, paths)
+
     def loss(logits: Tensor, labels: Tensor) -> Tensor:
         selectivity = mean_selectivity([outputs[path] for path in paths], labels)
         sums.add_(torch.tensor([float(selectivity.detach()), 1.0]))
@@ -74,3 +76,14 @@ def carry_out(run: Any, net: Any, data: Any, config: SelectivityFinetune) -> dic
         for epoch in fit(run, net, data, config, loss=loss, also=also):
             selectivity = epoch.values["train/selectivity"]
     return {"layers": len(paths), "alpha": config.alpha, "selectivity": selectivity}
+
+
+def _check(net: nn.Module, data: Any, paths: Sequence[str]) -> None:
+    """Refuse layers of which the index means nothing, by a few samples.
+
+    Raises:
+        UsageError: a layer is not called, puts out no tensor, or negative values.
+    """
+    found = next(stream(net, data.test, paths, "none", batch_size=8)).layers
+    if negative := [path for path, output in found.items() if output.min() < 0]:
+        raise UsageError(f"layer {negative[0]} puts out negative values, of which selectivity means nothing; name its ReLU")

@@ -32,22 +32,26 @@ class Accuracies:
 
     def at(self, size: str) -> dict[str, float]:
         """Accuracies at a size by score; that of the first, which the network gets, is called ``decomposed_accuracy``."""
-        own = {score: found.accuracy for (score, k), found in self.found.items() if k == size}
-        own |= {"random": float(self.random[size].mean())} if self.random else {}
-        first = own.pop(self.scores[0])
-        return {"decomposed_accuracy": first, **{f"{score.replace('-', '_')}_accuracy": own[score] for score in own}}
+        beside = {score: self.found[score, size].accuracy for score in self.scores[1:] if score != "random"}
+        beside |= {"random": float(self.random[size].mean())} if self.random else {}
+        first = self.found[self.scores[0], size].accuracy
+        return {"decomposed_accuracy": first, **{f"{score.replace('-', '_')}_accuracy": beside[score] for score in beside}}
 
     def rows(self) -> list[dict[str, Any]]:
         """A row a score and size; random sets have the mean, and the deviation over draws."""
         return [
-            *(_row(score, k, found.accuracy, None, found.agreement) for (score, k), found in self.found.items()),
+            *(
+                _row(score, k, each.accuracy, None, each.agreement)
+                for (score, k), each in self.found.items()
+                if score != "random"
+            ),
             *(_row("random", k, float(each.mean()), _deviation(each), None) for k, each in self.random.items()),
         ]
 
 
 def measured(choice: Choice, test: Captured, head: ReadOut, draws: int, device: Any) -> Accuracies:
     """Hold all filters against the test samples: one pass over what the read-out is given."""
-    masks = {key: filters.mask for key, filters in choice.filters.items() if key[0] != "random"}
+    masks = {key: filters.mask for key, filters in choice.filters.items()}
     found = measure(test.batches(head.layer, ROWS), head.weight, head.bias, masks, device)
     full = found.pop(None)
     return Accuracies(choice.scores, full, found, _random(choice, test, head, draws) if "random" in choice.scores else {})
@@ -86,7 +90,11 @@ def _row(score: str, k: str, accuracy: float, deviation: float | None, agreement
 
 def _by_class(score: str, k: str, found: Measured) -> Iterator[dict[str, Any]]:
     for number, (samples, right) in enumerate(zip(found.samples.tolist(), found.right.tolist(), strict=True)):
-        yield {"score": score, "k": k, "class": number, "samples": samples, "right": right, "accuracy": right / max(1, samples)}
+        yield {"score": score, "k": k, "class": number, "samples": samples, "right": right} | _share(right, samples)
+
+
+def _share(right: int, samples: int) -> dict[str, float | None]:
+    return {"accuracy": right / samples if samples else None}
 
 
 def _deviation(values: np.ndarray) -> float:

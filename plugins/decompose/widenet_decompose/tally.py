@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,8 @@ class Tally:
         classes: C.
         units: F.
         ks: sizes k for which an image's k largest units are counted.
+        scores: those of :data:`COUNTED` that are counted for these sizes.
         weight: float (C, F) of the read-out, for the scores that need it.
-        products: whether the largest products of weight and unit are counted as well.
         device: where the sums lie.
     """
 
@@ -32,8 +32,8 @@ class Tally:
         classes: int,
         units: int,
         ks: Iterable[int] = (),
+        scores: Collection[str] = COUNTED[:1],
         weight: Tensor | None = None,
-        products: bool = False,
         device: Any = "cpu",
     ) -> None:
         self.ks = tuple(sorted(set(ks)))
@@ -45,9 +45,8 @@ class Tally:
         self._sums, self._shares = torch.zeros(2, classes, units, dtype=torch.float64, device=device)
         shape = (len(self.ks), classes, units)
         # Of each k what it has beyond the k before: one entry a rank of a sample.
-        self._counts = torch.zeros(shape, dtype=torch.int32, device=device)
-        self._products = torch.zeros(shape if products else (0,), dtype=torch.int32, device=device)
-        self._masses = torch.zeros(shape, dtype=torch.float64, device=device)
+        types = {"frequency": torch.int32, "mass": torch.float64, "contribution-frequency": torch.int32}
+        self._counted = {score: torch.zeros(shape, dtype=types[score], device=device) for score in COUNTED if score in scores}
         self._weight = None if weight is None else weight.to(device)
         most = self.ks[-1] if self.ks else 0
         self._segment = torch.bucketize(torch.arange(1, most + 1, device=device), torch.tensor(self.ks, device=device))
@@ -63,13 +62,19 @@ class Tally:
         share = shares(features)
         self._sums.index_add_(0, labels, features.double())
         self._shares.index_add_(0, labels, share)
-        if self.ks:
+        if not self.ks:
+            return
+        if self._counted.keys() & {"frequency", "mass"}:
             places, order = self._places(features, labels)
-            self._counts.view(-1).scatter_add_(0, places, torch.ones_like(places, dtype=torch.int32))
-            self._masses.view(-1).scatter_add_(0, places, share.gather(1, order).flatten())
-        if len(self._products) and self._weight is not None:
-            places, _ = self._places(features * self._weight[labels], labels)
-            self._products.view(-1).scatter_add_(0, places, torch.ones_like(places, dtype=torch.int32))
+            self._count("frequency", places)
+            self._count("mass", places, share.gather(1, order).flatten())
+        if "contribution-frequency" in self._counted and self._weight is not None:
+            self._count("contribution-frequency", self._places(features * self._weight[labels], labels)[0])
+
+    def _count(self, score: str, places: Tensor, values: Tensor | None = None) -> None:
+        if (counted := self._counted.get(score)) is not None:
+            added = torch.ones_like(places, dtype=counted.dtype) if values is None else values
+            counted.view(-1).scatter_add_(0, places, added)
 
     def _places(self, values: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Where in (K, C, F), flattened, each of a sample's largest units counts; and these units (n, k), largest first."""
@@ -88,8 +93,13 @@ class Tally:
         """Mean part of an image's summed response, float64 (C, F)."""
         return self._shares / self.size[:, None]
 
-    def score(self, name: str, k: int) -> Tensor:
-        """Score float64 (C, F) of every unit for every class, larger for more influential ones; ``k`` is one of ``ks``.
+    @property
+    def tie(self) -> Tensor:
+        """What decides between equal scores, float64 (C, F): mean shares, or mean responses where some are negative."""
+        return self.mean_shares if self.lowest >= 0 else self.means
+
+    def check(self, name: str) -> None:
+        """Refuse a score of data that these samples do not give.
 
         Raises:
             ValueError: a class has no sample, or shares of negative responses are asked for.
@@ -98,14 +108,37 @@ class Tally:
             raise ValueError(f"class {int(empty[0])} has no sample, so nothing can be said of its units; take more samples")
         if name in SHARES and self.lowest < 0:
             raise ValueError(f"the layer has negative responses, of which {name} means nothing; take one that ends in a ReLU")
+
+    def score(self, name: str, k: int) -> Tensor:
+        """Score float64 (C, F) of every unit for every class, larger for more influential ones; ``k`` is one of ``ks``.
+
+        Raises:
+            ValueError: as :meth:`check`.
+        """
+        self.check(name)
         if name in COUNTED:
-            counted = {"frequency": self._counts, "mass": self._masses, "contribution-frequency": self._products}[name]
-            return counted[: self.ks.index(k) + 1].sum(0).double()
+            return self._counted[name][: self.ks.index(k) + 1].sum(0).double()
         if name in ("contribution", "contrast"):
             assert self._weight is not None
             overall = self._sums.sum(0) / self.size.sum() if name == "contrast" else 0.0
             return self._weight.double() * (self.means - overall)
         return {"mean": self.means, "share": self.mean_shares}[name]
+
+    @property
+    def dead(self) -> Tensor:
+        """Units that are 0 on every sample, int64."""
+        return ((self.highest <= 0) & (self._sums.sum(0) == 0)).nonzero().flatten()
+
+
+def frequencies(batches: Iterable[tuple[Tensor, Tensor]], sizes: Sequence[int], units: int) -> Tensor:
+    """Samples of each class that have a unit among their largest, as many as ``sizes`` (C,) says: float64 (C, F)."""
+    most = torch.tensor(sizes)
+    counts = torch.zeros(len(sizes) * units, dtype=torch.int64)
+    for features, labels in batches:
+        order = features.argsort(dim=1, descending=True, stable=True)[:, : max(sizes)]
+        kept = torch.arange(order.shape[1]) < most[labels][:, None]
+        counts += (labels[:, None] * units + order)[kept].bincount(minlength=len(counts))
+    return counts.view(len(sizes), units).double()
 
 
 def summed(features: Tensor) -> Tensor:

@@ -173,6 +173,8 @@ def test_indices_from_a_file(run, analyze, tmp_path):
         (("class-filters", "--layer", "nowhere"), "no layer matches 'nowhere'"),
         (("class-filters", "--mass", "0.5", "--score", "random"), "score random has no mass"),
         (("class-filters", "--layer", "linear.0", "--score", "share"), "negative responses"),
+        (("class-filters", "--layer", "linear.0", "--score", "median"), "negative responses"),
+        (("class-filters", "--layer", "linear.0", "--score", "frequency", "--mass", "0.5"), "negative responses"),
         (("essential", "--k", "9"), "--k 9"),
         (("essential", "--indices", "nowhere.json"), "there is no file nowhere.json"),
         (("mutual-information", "--score", "lowest-gate"), "score lowest-gate needs gates"),

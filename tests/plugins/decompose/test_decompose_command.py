@@ -157,6 +157,42 @@ def test_the_layer_alone_as_a_file(wn, run, decompose, home):
     assert "has no decomposed layer" in refused.err
 
 
+def test_the_number_is_that_of_the_network_also_of_random_sets(run, decompose):
+    found = decompose(run(*FC), "--score", "random,weight", "--k", "4")
+    net, data = opened(found)
+    result = found.record["result"]
+    assert evaluate(net, data.test)["accuracy"] == pytest.approx(result["test_accuracy"])
+    rows = {row["score"]: float(row["accuracy"]) for row in table(found)}
+    assert rows["random"] == pytest.approx(result["random_accuracy"])
+
+
+def test_a_fresh_network_is_said_to_be_one(wn, tmp_path):
+    answer = wn("run", "decompose", "--arch", "fc", "--dataset", "tiny", "--k", "2", "--threads", "1", cwd=tmp_path)
+    assert answer.code == 0
+    assert "this is a fresh network, untrained; --from RUN" in answer.err
+
+
+def test_sets_of_several_sizes(run, wn, decompose, tmp_path, home):
+    (tmp_path / "sets.json").write_text(json.dumps([[0, 1, 2], [1], [5, 6], [7, 0]]))
+    found = decompose(run(*FC), "--indices", tmp_path / "sets.json")
+    assert found.masks()[HEAD].sum(1).tolist() == [3, 1, 2, 2]
+    words = ("--indices", tmp_path / "sets.json", "--score", "weight", "--json")
+    rows = wn("analyze", "mutual-information", run(*FC), *words).json
+    assert rows[0]["random_off_diagonal"] != rows[1]["random_off_diagonal"]
+    refused = wn("run", "decompose", "--from", run(*FC), "--indices", tmp_path / "sets.json", "--k", "2", cwd=home)
+    assert refused.code == 2
+    assert "--k 2: " in refused.err
+    assert "has 1 units of a class" in refused.err
+
+
+def test_some_of_a_mask_are_refused(run, wn, decompose, home):
+    answer = wn("analyze", "class-filters", run(*FC), "--k", "3", "--json", cwd=home)
+    mask = home / answer.err.splitlines()[-1].removeprefix("kept in ") / "masks" / "frequency-3.h5"
+    refused = wn("run", "decompose", "--from", run(*FC), "--indices", mask, "--k", "2", cwd=home)
+    assert refused.code == 2
+    assert "have no order to take some by" in refused.err
+
+
 @pytest.mark.slow
 def test_any_network_of_torchvision_with_a_linear_classifier(run, decompose):
     found = decompose(run(*DENSENET, "--epochs", "1", "--batch-size", "8"), "--k", "10")

@@ -107,6 +107,8 @@ def test_an_array_of_objects_is_refused(tmp_path):
     ("content", "said"),
     [
         (SETS[:2], "it has 2 classes, the network 3; take the file that was made for it"),
+        ([[], [], []], "it has no unit of any class"),
+        ([[0, 10**20], [0], [0]], "class 0 names unit 1000"),
         ([[0, 4], [0], [0]], "class 0 names unit 4, the layer has units 0 to 3"),
         ([[0], [-1], [0]], "class 1 names unit -1"),
         ([[0], [0], [2, 1, 2]], "class 2 names unit 2 twice; name each once"),
@@ -131,9 +133,14 @@ def test_a_file_that_is_missing_or_of_no_known_form(tmp_path):
     (tmp_path / "sets.json").write_text("{")
     with pytest.raises(UsageError, match="it is no JSON"):
         read(tmp_path / "sets.json")
-    (tmp_path / "two.npz").write_bytes(b"PK nothing")
-    with pytest.raises(UsageError, match="damaged"):
-        read(tmp_path / "two.npz")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(UsageError, match="it is no JSON"):
+        read(tmp_path / "deep.json")
+    np.savez(tmp_path / "two.npz", indices=np.array(SETS))
+    for content in (b"PK nothing", (tmp_path / "two.npz").read_bytes()[:60]):
+        (tmp_path / "two.npz").write_bytes(content)
+        with pytest.raises(UsageError, match="damaged"):
+            read(tmp_path / "two.npz")
     np.savez(tmp_path / "three.npz", a=np.zeros((3, 1), int), b=np.zeros((3, 1), int))
     with pytest.raises(UsageError, match="it holds a, b; keep one array in it"):
         read(tmp_path / "three.npz")

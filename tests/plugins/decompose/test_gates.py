@@ -119,6 +119,9 @@ def test_what_cannot_be_regularised_is_refused(wn):
     answer = wn("run", *SELECTIVE[:5], "--layers", "linear.0:input")
     assert answer.code == 2
     assert "leave :input out" in answer.err
+    answer = wn("run", *SELECTIVE[:5], "--layers", "linear.0")
+    assert answer.code == 2
+    assert "negative values, of which selectivity means nothing" in answer.err
     answer = wn("run", *SELECTIVE[:5], "--layers", "nowhere")
     assert answer.code == 2
     assert "no layer matches" in answer.err

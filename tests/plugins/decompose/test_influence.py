@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from oracles import arrays, expected, published
 
 from widenet_decompose.influence import SCORES, holding, influential_units, ranked
-from widenet_decompose.tally import Tally, median_shares, needed, shares, summed
+from widenet_decompose.tally import COUNTED, Tally, median_shares, needed, shares, summed
 
 FEATURES = arrays("features_all")
 WEIGHT = arrays("final_layers")["resnet20_W"]
@@ -99,7 +99,7 @@ def samples(draw):
 def test_counts_are_those_of_the_definition_in_any_blocks_and_for_several_sizes(case):
     features, labels, k = case
     classes, units = int(labels.max()) + 1, features.shape[1]
-    tally = Tally(classes, units, {k, units})
+    tally = Tally(classes, units, {k, units}, COUNTED[:2])
     for start in range(0, len(labels), 3):
         tally.update(features[start : start + 3], labels[start : start + 3])
     torch.testing.assert_close(tally.score("frequency", k), slow_counts(features, labels, classes, k).double())
@@ -176,6 +176,8 @@ def test_a_unit_that_is_always_zero_comes_after_those_that_are_not():
         ({"score": "weight"}, r"score weight needs weight of shape \(C, 3\)"),
         ({"score": "gate", "gates": torch.ones(2, 2)}, r"score gate needs gates of shape \(C, 3\)"),
         ({"features": torch.tensor([[1.0, -1.0, 0.0]] * 2), "score": "share"}, "negative responses"),
+        ({"features": torch.tensor([[1.0, -1.0, 0.0]] * 2), "score": "median"}, "negative responses"),
+        ({"labels": [0, 2], "score": "median"}, "class 1 has no sample"),
     ],
 )
 def test_what_cannot_be_ranked_is_refused(change, said):
