@@ -12,6 +12,7 @@ from loading import SETS, load, sizes
 
 from widenet.builtin import datasets as builtin
 from widenet.components import Dataset
+from widenet.options import options
 
 # -- declarations --------------------------------------------------------------------------------------------------
 
@@ -31,7 +32,8 @@ def test_declarations_are_whole():
         assert dataset.summary.endswith(".")
         for field in attrs.fields(dataset.config):
             assert field.metadata["help"].endswith(".")
-            anything = field.type in ("bool", "Path") or field.type.startswith("Literal")
+        for option, field in zip(options(dataset.config), attrs.fields(dataset.config), strict=True):
+            anything = option.choices or option.type in (bool, Path) or (option.many and option.type is float)
             assert field.validator or anything, (dataset.name, field.name)
     for _ in range(2):  # loading a submodule must not hide a function of the same name
         load("digits")

@@ -156,7 +156,9 @@ def test_no_network(importing, monkeypatch, tmp_path):
 def test_a_server_that_never_answers_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(published, "PATIENCE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        assert "timed out" in fails(f"http://127.0.0.1:{deaf.getsockname()[1]}/x-0123abcd.pth", tmp_path / "w")
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/x-0123abcd.pth"
+        # A machine under load was once seen to refuse the connection instead.
+        assert any("timed out" in fails(url, tmp_path / "w") for _ in range(3))
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(site, tmp_path):
