@@ -18,12 +18,11 @@ from timing import machine
 from widenet.builtin.models import models
 from widenet.data import Images
 from widenet_frivolous.ablation import Ablation, Target, one_by_one
-from widenet_frivolous.conditions import Drop
 from widenet_frivolous.curves import counts
-from widenet_frivolous.layers_chosen import Layer, layers_chosen
-from widenet_frivolous.models import alexnet_cifar
-from widenet_frivolous.options import AlexNet
+from widenet_frivolous.layers import Layer, perturbed_layers
+from widenet_frivolous.models import AlexNet, alexnet_cifar
 from widenet_frivolous.orders import beginning, random_order
+from widenet_frivolous.perturb import Drop
 
 LEVELS = [number / 6 for number in range(7)]
 BATCH = 128
@@ -49,7 +48,7 @@ def target(layers: list[Layer], levels: list[float]) -> Target:
 
 def compared(net: torch.nn.Module, split: Images, targets: list[list[str]], rounds: int) -> tuple[float, float]:
     """CPU seconds of the textbook way and of one shared pass, over targets of one or several layers; curves must be equal."""
-    groups = [layers_chosen(net, Ablation(net, split, BATCH), paths) for paths in targets]
+    groups = [perturbed_layers(net, Ablation(net, split, BATCH), paths) for paths in targets]
 
     def textbook() -> list[list[int]]:
         return [one_by_one(net, split, target(group, LEVELS), BATCH).agree.tolist() for group in groups]

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from widenet.components import Comparison, Component, Settings
+import attrs
+
+from widenet.components import Analysis, Comparison, Component, Settings
 from widenet.errors import UsageError, WnError
 from widenet.execute import outcome
 from widenet.files import fingerprints, read_json, write_csv, write_json
@@ -60,8 +62,7 @@ def analyse(
         raise UsageError(f"{analysis.name} compares runs; name two or more: wn analyze {analysis.name} RUN RUN")
     studied = [Run.open(path) for path in paths]
     others = {"with": [run.name for run in studied[1:]]} if several else {}
-    identity = {"analysis": analysis.full_name, "options": changed(config), **others}
-    out = paths[0] / "analyses" / f"{analysis.name}-{digest(identity)}"
+    out = _folder(paths[0], analysis, config, others)
     stands = [_stand(run) | _files(config, settings.runs_dir) for run in studied]
     of = stands if several else stands[0]
     if not fresh and (rows := _done(out, of, effective(config))) is not None:
@@ -70,12 +71,44 @@ def analyse(
     net = nets if several else nets[0]
     with writing(out):
         runs = [Run(r.path, dict(r.record), out=out, device=device, reporter=reporter, registry=registry) for r in studied]
-        book = Run(out, _record(registry, analysis, config, runs, of))
-        with outcome(book, analysis):
-            rows = [flat(row) for row in analysis.function(runs if several else runs[0], net, data, config)]
-            write_json(out / "result.json", rows)
-            write_csv(out / "result.csv", rows)
-    return out, rows
+        return out, _carry_out(analysis, runs, net, data, config, of)
+
+
+def analyse_within(run: Run, name: str, net: Any, data: Any, config: Any) -> list[Row]:
+    """The rows of an analysis that a method carries out on its own run, kept where :func:`analyse` finds it later.
+
+    Args:
+        run: the method's, which leads (of torchrun's processes only one analyses).
+        name: of the analysis.
+        net: the network as the method is going to leave it.
+
+    Raises:
+        WnError: the analysis failed, or refuses the network or the options.
+    """
+    assert run.registry is not None
+    analysis = run.registry.find(Analysis, name)
+    out = _folder(run.path, analysis, config)
+    with writing(out):
+        inner = attrs.evolve(run, record=dict(run.record), out=out)
+        return _carry_out(analysis, [inner], net, data, config, _stand(run) | _files(config))
+
+
+def _folder(path: Path, analysis: Component, config: Any, others: Row | None = None) -> Path:
+    """Where an analysis of the run in ``path`` with these options is kept."""
+    identity = {"analysis": analysis.full_name, "options": changed(config), **(others or {})}
+    return path / "analyses" / f"{analysis.name}-{digest(identity)}"
+
+
+def _carry_out(analysis: Component, runs: Sequence[Run], net: Any, data: Any, config: Any, of: Any) -> list[Row]:
+    """Compute an analysis's rows and write them into its folder."""
+    out = runs[0].out
+    with outcome(Run(out, _record(analysis, config, runs, of)), analysis):
+        rows = [
+            flat(row) for row in analysis.function(runs if isinstance(analysis, Comparison) else runs[0], net, data, config)
+        ]
+        write_json(out / "result.json", rows)
+        write_csv(out / "result.csv", rows)
+    return rows
 
 
 def _stand(run: Run) -> Row:
@@ -84,7 +117,12 @@ def _stand(run: Run) -> Row:
     return {"finished": run.record.get("finished", ""), "epochs": len(run.metrics()), **({"data": data} if data else {})}
 
 
-def _files(config: Any, runs: Path) -> Row:
+def _same(then: Any, now: Any) -> bool:
+    """Whether an analysis is of a run as it stands; what the run's own method has analysed knows no time of its end."""
+    return then == now or (isinstance(now, dict) and then == {**now, "finished": ""})
+
+
+def _files(config: Any, runs: Path | None = None) -> Row:
     """The files that the options name, each with what differs once it has changed; nothing where there are none."""
     found = files_of(config, runs=runs)
     return {"files": found} if found else {}
@@ -94,7 +132,7 @@ def _done(out: Path, of: Any, chosen: Row) -> list[Row] | None:
     """The rows computed earlier for these versions of the runs by these very options (defaults may have moved), or None."""
     try:
         done = read_json(out / "run.json")
-        same = done["status"] == "finished" and done["of"] == of and canonical(done["options"]) == canonical(chosen)
+        same = done["status"] == "finished" and _same(done["of"], of) and canonical(done["options"]) == canonical(chosen)
         return read_json(out / "result.json") if same else None
     except (WnError, KeyError, TypeError):
         return None  # none yet, or damaged: computed anew
@@ -114,11 +152,12 @@ def _open(registry: Registry, runs: Sequence[Run], settings: Settings) -> tuple[
     return nets, data, device
 
 
-def _record(registry: Registry, analysis: Component, config: Any, runs: Sequence[Run], of: Any) -> Row:
+def _record(analysis: Component, config: Any, runs: Sequence[Run], of: Any) -> Row:
+    registry = runs[0].registry
     return {
         "schema": 1,
         "component": analysis.full_name,
-        "version": registry.plugins[analysis.plugin].version,
+        "version": registry.plugins[analysis.plugin].version if registry else "",
         "options": effective(config),
         "parents": [run.name for run in runs],
         "of": of,

@@ -11,6 +11,7 @@ import pluggy
 from widenet.components import FLAGS, NAME, Component, Settings
 from widenet.options import build, options, resolve
 from widenet.plugins import Hooks
+from widenet.recipes import SCALES, Recipe, chain
 
 CHOICES = ("arch", "dataset")
 """What a preset may choose beside the method's own options."""
@@ -44,11 +45,31 @@ def check(component: Component) -> None:
         for option in options(component.config):
             if taken & {option.name, *option.also}:
                 raise ValueError(f"{what}: every command has an option {option.name!r} of its own; rename it")
+    if isinstance(component, Recipe):
+        check_recipe(component)
     for preset, values in {"": {}, **component.presets}.items():
         check_preset(component, preset, values)
     for suffix in component.readers:
         if suffix in ("", ".toml") or suffix != f".{suffix.strip('.').lower()}":
             raise ValueError(f"{what}: a reader's suffix is like '.yml', lower case, and not '.toml'; {suffix!r} is not")
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse a recipe that lacks a scale, or whose stages could not be carried out."""
+    what = f"recipe {recipe.name!r}"
+    if tuple(recipe.scales) != SCALES:
+        raise ValueError(f"{what}: its scales are {', '.join(SCALES)}, in this order")
+    for scale, stages in recipe.scales.items():
+        ordered = chain(stages)
+        if not ordered:
+            raise ValueError(f"{what}, scale {scale}: it has no stages")
+        for stage in ordered:
+            if empty := [key for key, values in stage.grid.items() if not values]:
+                raise ValueError(f"{what}, scale {scale}: {empty[0]} has no values, so nothing would run")
+            if stage.after is not None and {"seed", "arch", "dataset"} & {*stage.options, *stage.grid}:
+                raise ValueError(
+                    f"{what}, scale {scale}: {stage.name} has network, data and seed from the runs before it"
+                )
 
 
 def check_preset(component: Component, preset: str, values: Any) -> None:

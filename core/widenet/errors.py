@@ -20,6 +20,12 @@ class UsageError(WnError):
     exit_code = 2
 
 
+class Busy(UsageError):
+    """Another process writes the run: exit code 73, try again when it has ended."""
+
+    exit_code = 73
+
+
 class BrokenPlugin(WnError):
     """The component asked for belongs to a plugin that could not be loaded: exit code 3."""
 

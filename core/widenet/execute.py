@@ -117,7 +117,7 @@ def _told(record: dict[str, Any] | None = None) -> dict[str, Any] | None:
 
 def _lead(plan: Plan, reporter: Reporter, fresh: bool) -> tuple[Run, bool]:
     """Carry out the plan in its folder."""
-    done = None if fresh else _found(plan, reporter)
+    done = None if fresh else found(plan, reporter)
     _told(done.record if done else None)
     if done and done.finished:
         return done, False
@@ -130,7 +130,7 @@ def _lead(plan: Plan, reporter: Reporter, fresh: bool) -> tuple[Run, bool]:
         if fresh and plan.path.exists():
             with writable(plan.path):
                 reporter.say(f"the earlier run is now {set_aside(plan.path)}")
-        run = _found(plan, reporter) or Run(plan.path, plan.record(), reporter=reporter, registry=plan.registry)
+        run = found(plan, reporter) or Run(plan.path, plan.record(), reporter=reporter, registry=plan.registry)
         _told(run.record)
         if run.finished:
             return run, False
@@ -168,7 +168,7 @@ def _refusable(path: Path) -> Iterator[None]:
         raise
 
 
-def _found(plan: Plan, reporter: Reporter) -> Run | None:
+def found(plan: Plan, reporter: Reporter) -> Run | None:
     """The run as it stands on disk.
 
     Raises:

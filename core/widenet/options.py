@@ -278,11 +278,16 @@ def read_toml(path: Path) -> dict[str, Any]:
     return content
 
 
+def text(value: Any) -> str:
+    """A value as the command line takes it: ``300,100``, ``true``, ``none``."""
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    words = ["none" if part is None else str(part).lower() if isinstance(part, bool) else str(part) for part in parts]
+    return ",".join(words)
+
+
 def pair(name: str, value: Any) -> str:
     """An option as the command line takes it: ``hidden=300,100``."""
-    parts = value if isinstance(value, list) else [value]
-    words = ["none" if part is None else str(part).lower() if isinstance(part, bool) else str(part) for part in parts]
-    return f"{name}={','.join(words)}"
+    return f"{name}={text(value)}"
 
 
 def spec(entry: Mapping[str, Any]) -> str:

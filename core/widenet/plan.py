@@ -67,11 +67,18 @@ class Plan:
         found = files_of(self.config, self.model_config, self.data_config, runs=self.settings.runs_dir)
         return found | ({self.parent.name: self.parent.record.get("finished", "")} if self.parent else {})
 
+    def _source(self, part: str) -> str:
+        """The layer that said which network, data or seed; of a network that another run made, that run."""
+        source = self.sources.get(part, "default")
+        preset = source == "default" or source.startswith("preset ")
+        return f"run {self.parent.name}" if self.parent and part != "seed" and preset else source
+
     def record(self) -> dict[str, Any]:
         """A new ``run.json``."""
         owner = self.registry.plugins[self.method.plugin]
         return {
             "schema": SCHEMA,
+            "name": f"{self.path.parent.name}/{self.path.name}",
             "component": self.method.full_name,
             "plugin": owner.name,
             "version": owner.version,
@@ -81,6 +88,7 @@ class Plan:
                 name: {"value": value, "source": self.sources.get(name, "default")}
                 for name, value in effective(self.config).items()
             },
+            "sources": {part: self._source(part) for part in ("arch", "dataset", "seed")},
             "seed": self.settings.seed,
             "parents": [self.parent.name] if self.parent else [],
             "inputs": self.inputs(),

@@ -14,6 +14,7 @@ import pluggy
 from widenet.components import Analysis, Component, Dataset, Export, Method, Model
 from widenet.errors import BrokenPlugin, Stopped, UsageError
 from widenet.options import nearest
+from widenet.recipes import Recipe
 
 GROUP = "widenet"
 KINDS: dict[str, type[Component]] = {
@@ -22,6 +23,7 @@ KINDS: dict[str, type[Component]] = {
     "methods": Method,
     "analyses": Analysis,
     "exports": Export,
+    "recipes": Recipe,
 }
 SLOW = 0.5
 """Seconds of import time from which a plugin is called slow."""
@@ -52,6 +54,10 @@ class Hooks:
     @hookspec
     def exports(self) -> Iterable[Export]:  # type: ignore[empty-body]
         """Forms for ``wn export``."""
+
+    @hookspec
+    def recipes(self) -> Iterable[Recipe]:  # type: ignore[empty-body]
+        """Claims of papers for ``wn reproduce``."""
 
     @hookspec
     def presets(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:  # type: ignore[empty-body]

@@ -138,7 +138,7 @@ def _twin(run: Path) -> Path:
     """The run beside it, made now by the same command but for its seed: what a comparison compares it with."""
     from widenet.runs import Run
 
-    _forked([*Run.open(run).record["argv"], "--seed", "1"], run.parent.parent, ())
+    forked([*Run.open(run).record["argv"], "--seed", "1"], run.parent.parent, ())
     return run.with_name("seed-1")
 
 
@@ -167,13 +167,10 @@ def _method(method: Component, files: Sequence[Path], base: Path) -> Iterator[Fi
     from widenet.runs import Run
 
     subject = f"method {method.name}"
-    words = ["run", method.full_name, *_place(method), "--threads", "1"]
-    if any(option.name == "epochs" for option in options(method.config)):
-        words += ["--epochs", "2"]
     if fault := _lacks_preset(method):
         yield Finding("runs two epochs on tiny", subject, fault)
         return
-    words += _preset(method)
+    words = smallest(method, epochs=2)
     problem = _wn(words, base / "first", files)
     yield Finding("runs two epochs on tiny", subject, problem)
     if problem:
@@ -182,7 +179,7 @@ def _method(method: Component, files: Sequence[Path], base: Path) -> Iterator[Fi
     yield Finding("gives the same twice", subject, again or _difference(base / "first", base / "second"))
     killer = base / "killer.py"
     killer.write_text(KILLER)
-    code, _, _ = _forked([*words, "--quiet", "--runs-dir", str(base / "killed")], base / "killed", [*files, killer])
+    code, _, _ = forked([*words, "--quiet", "--runs-dir", str(base / "killed")], base / "killed", [*files, killer])
     if code == -signal.SIGKILL:
         resumed = _wn(words, base / "killed", files)
         yield Finding("killed and resumed gives the same", subject, resumed or _difference(base / "first", base / "killed"))
@@ -204,6 +201,14 @@ def _lacks_preset(component: Component) -> str:
     return "it has required options: give it a preset called 'check' that sets them"
 
 
+def smallest(method: Component, epochs: int) -> list[str]:
+    """The words of ``wn`` for a small run of a method: its preset ``check`` if it has one, so many epochs if it trains."""
+    words = ["run", method.full_name, *_place(method), "--threads", "1"]
+    if any(option.name == "epochs" for option in options(method.config)):
+        words += ["--epochs", str(epochs)]
+    return words + _preset(method)
+
+
 def _place(method: Component) -> list[str]:
     """Network and data, where its preset ``check`` does not name them."""
     chosen = method.presets.get("check", {})
@@ -222,7 +227,7 @@ def _analysis_fault(analysis: Component, read: Sequence[Sequence[Path]], files: 
     fault = "it yields no row on any run"
     for runs in read:
         words = ["analyze", analysis.full_name, *map(str, runs), *_preset(analysis), "--quiet", "--json"]
-        code, out, err = _forked(words, runs[0].parent.parent, files)
+        code, out, err = forked(words, runs[0].parent.parent, files)
         if "a bug" in err:
             return _reason(err)
         if code == 0 and json.loads(out):
@@ -238,7 +243,7 @@ def _export_fault(export: Component, runs: Sequence[Path], files: Sequence[Path]
         return ""
     faults = []
     for run in runs:
-        code, _, err = _forked(["export", str(run), "--what", export.full_name], run.parent.parent, files)
+        code, _, err = forked(["export", str(run), "--what", export.full_name], run.parent.parent, files)
         if "a bug" in err:
             return _reason(err)
         faults.append(_reason(err) if code else "")
@@ -284,7 +289,7 @@ def _listed(name: str, files: Sequence[Path], only: str | None = None) -> dict[s
 
 def _wn(words: Sequence[str], root: Path, files: Sequence[Path]) -> str:
     """Run ``wn`` quietly with results below ``root``; returns what it said if it failed, and how to see more."""
-    code, _, said = _forked([*words, "--quiet", "--runs-dir", str(root)], root, files)
+    code, _, said = forked([*words, "--quiet", "--runs-dir", str(root)], root, files)
     return "" if code == 0 else f"{_reason(said) or f'exit code {code}'}; to see it: wn {shlex.join([*_front(files), *words])}"
 
 
@@ -293,7 +298,7 @@ def _reason(said: str) -> str:
     return said.removeprefix("wn: ").partition("; the traceback is in ")[0]
 
 
-def _forked(words: Sequence[str], folder: Path, files: Sequence[Path]) -> tuple[int | None, str, str]:
+def forked(words: Sequence[str], folder: Path, files: Sequence[Path]) -> tuple[int | None, str, str]:
     """Exit code, stdout and stderr of ``wn`` in a process forked from one that has torch loaded: it starts in a moment."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch", "torch._dynamo", "h5py", "filelock", "widenet.train", "widenet.opening"])

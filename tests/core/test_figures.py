@@ -171,3 +171,59 @@ def test_a_full_disk_leaves_the_old_figure(tmp_path):
     with pytest.raises(WnError, match="no space left"):
         drawn(tmp_path, labels=("other",))
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_means_in_a_band_and_a_single_one_with_an_upright():
+    _, (axes,) = figures.new()
+    first = figures.spread(axes, [1, 2], [3, 4], [1, None])
+    assert not [lines for lines in axes.collections if lines.get_paths() and "Line" in type(lines).__name__]
+    figures.spread(axes, [1], [3], [0.5])
+    (upright,) = [lines for lines in axes.collections if "Line" in type(lines).__name__]
+    assert upright.get_segments()[0].tolist() == [[1, 2.5], [1, 3.5]]
+    assert first.get_color() == figures.COLOURS[0]
+    assert axes.lines[1].get_color() == figures.COLOURS[1]
+
+
+def test_places_are_named_where_there_is_room():
+    figure, (few, many) = figures.new(columns=2)
+    figures.named(few, ["conv1", "a.very.long.path.of.a.module"])
+    figures.named(many, [f"layer.{number}" for number in range(57)])
+    figure.canvas.draw()
+    assert [label.get_text() for label in few.get_xticklabels()] == ["conv1", "…ng.path.of.a.module"]
+    assert many.get_xlabel() == "layer (of 57, in order)"
+    assert [label.get_text() for label in many.get_xticklabels()][:3] == ["1", "6", "11"]
+
+
+def test_series_without_dashes_look_different():
+    assert len({tuple(figures.look(number).values()) for number in range(49)}) == 49
+
+
+def test_rows_pass_and_are_drawn_at_the_end(tmp_path):
+    run = SimpleNamespace(out=tmp_path)
+    drawings = []
+
+    def draw(rows):
+        drawings.append(list(rows))
+        return figures.new()[0]
+
+    passing = figures.beside(({"n": number} for number in range(2)), draw, run, "n")
+    assert next(passing) == {"n": 0}
+    assert not drawings
+    assert list(passing) == [{"n": 1}]
+    assert drawings == [[{"n": 0}, {"n": 1}]]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["n.png", "n.svg"]
+    assert list(figures.beside([], draw, run, "none")) == []
+    assert not list(tmp_path.glob("none*"))
+
+
+@pytest.mark.parametrize("kind, start", [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_rendered_as_bytes(kind, start):
+    figure, (axes,) = figures.new()
+    figures.band(axes, X, YS, "random")
+    assert figures.rendered(figure, kind).startswith(start)
+    assert figures.rendered(figure, kind) == figures.rendered(figure, kind)
+
+
+def test_no_form_that_is_unknown():
+    with pytest.raises(ValueError, match="docx"):
+        figures.rendered(figures.new()[0], "docx")

@@ -36,7 +36,8 @@ HELP = {
     "export": ["Usage: wn export [OPTIONS] RUN", "wn export RUN --what subnet", "--force", "Common options:", "--device"],
     "list": ["models|datasets|methods|analyses|exports"],
     "show": ["NAME_OR_RUN"],
-    "runs": ["--runs-dir", "--csv"],
+    "runs": ["--runs-dir", "--csv", "--where CONDITION", "--sort KEY"],
+    "compare": ["Usage: wn compare [OPTIONS] RUN RUN...", "--baseline RUN", "--csv"],
     "new-plugin": ["--into"],
     "check-plugin": ["NAME"],
 }

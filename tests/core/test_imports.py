@@ -12,6 +12,7 @@ ORDER = [
         "errors",
         "components",
         "options",
+        "recipes",
         "plugins",
         "checking",
         "loading",
@@ -22,13 +23,17 @@ ORDER = [
         "figures",
         "data",
     ),
-    *("masks", "kernels", "train", "capture", "opening", "plan", "execute", "analyse", "export"),
-    *("builtin", "scaffold", "testing", "cli"),
+    *("masks", "kernels", "train", "capture", "opening", "plan", "grid", "execute", "analyse", "export", "cost", "study"),
+    *("compare", "paired", "legends", "series", "curves", "outcomes", "report"),
+    *("builtin", "scaffold", "testing", "matrix", "cli"),
 ]
 """Each part imports only from those before it."""
-FACE = {"components", "errors", "plugins"}
+FACE = {"components", "errors", "plugins", "recipes"}
 """What ``import widenet`` itself loads."""
-HEAVY = {"torch", "torchvision", "numpy", "scipy", "h5py", "sklearn", "matplotlib", "triton", "numba", "pandas", "rich", "PIL"}
+HEAVY = {
+    *("torch", "torchvision", "numpy", "scipy", "h5py", "sklearn"),
+    *("matplotlib", "triton", "numba", "pandas", "rich", "PIL", "jinja2"),
+}
 LONGEST = 400
 
 
@@ -75,6 +80,7 @@ def at_import(tree):
 LIGHT = [
     *[CORE / f"{name}.py" for name in ("__init__", "errors", "components", "options", "plugins", "checking", "loading")],
     *[CORE / f"{name}.py" for name in ("files", "figures", "store", "weights", "execute", "analyse", "export", "testing")],
+    *[CORE / f"{name}.py" for name in ("compare", "paired", "legends", "series", "curves", "outcomes")],
     *[path for path in FILES if part(path) in ("runs", "scaffold") or (part(path) == "cli" and path.stem != "progress")],
     *[CORE / "builtin" / f"{name}.py" for name in ("__init__", "plugin", "importing", "training", "mask_stats")],
     *[CORE / "builtin" / f"{name}.py" for name in ("datasets/statistics", "subnet", "tensorboard")],

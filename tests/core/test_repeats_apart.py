@@ -118,16 +118,14 @@ def test_a_run_that_is_refused(wn, tmp_path):
         (1, "wn: two; three\na warning at the end\n", "WnError('two; three')"),
         (1, "Traceback\nwn: first\nwn: a bug in widenet\n", "WnError('a bug in widenet')"),
         (2, "wn: no such thing\n", "UsageError('no such thing')"),
-        (3, "something else\n", "WnError('something else')"),
+        (3, "something else\n", "BrokenPlugin('something else')"),
+        (73, "wn: process 1 is writing\n", "Busy('process 1 is writing')"),
         (75, "", "WnError('ended with exit code 75')"),
-        (75, None, "WnError('ended with exit code 75')"),
         (-9, "wn: this was earlier\n", "WnError('killed by SIGKILL')"),
     ],
 )
-def test_what_a_process_failed_with(code, said, wanted, tmp_path):
-    if said is not None:
-        (tmp_path / "said").write_text(said)
-    assert repr(workers._failure(code, tmp_path / "said")) == wanted
+def test_what_a_process_failed_with(code, said, wanted):
+    assert repr(workers.failure(code, said)) == wanted
 
 
 # -- as many as there are processors -----------------------------------------------------------------------------------

@@ -55,6 +55,8 @@ check-plugin --help
 runs --runs-dir {runs}
 runs --runs-dir {runs} --json
 runs --runs-dir {runs} --csv
+runs --runs-dir {runs} --csv-all --where method=supermask --sort -keep
+compare --help
 show {run}
 show {run} --json"""
 

@@ -14,10 +14,18 @@ def mask_stats(run: Any, net: Any, data: Any, config: NoOptions) -> Iterator[dic
 
     A dead unit (row of a linear layer, filter of a convolution) has no incoming weight left; a dead input feeds no unit.
     The last row, ``all``, sums over layers. A masked bias has a row of weights kept, and no units.
+    The figure has the kept fraction and what is cut off, layer by layer.
 
     Raises:
         UsageError: the run has no masks.
     """
+    from widenet import figures
+    from widenet.builtin import mask_figure
+
+    yield from figures.beside(_rows(run), lambda rows: mask_figure.mask_stats(rows, run.name), run, "mask-stats")
+
+
+def _rows(run: Any) -> Iterator[dict[str, Any]]:
     if not run.has_masks():
         raise UsageError(f"{run.name} has no masks ({run.record['component']} makes none); `wn run supermask` makes some")
     totals = {"weights": 0, "kept": 0, "units": 0, "dead_units": 0, "inputs": 0, "dead_inputs": 0}

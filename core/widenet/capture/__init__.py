@@ -2,7 +2,7 @@
 
 from widenet.capture.kept import Captured
 from widenet.capture.readout import ReadOut, layers_or_readout, readout
-from widenet.capture.stream import INPUT, Batch, Reduction, matching, reduced, stream
+from widenet.capture.stream import INPUT, Batch, Reduction, glance, listening, matching, reduced, stream
 from widenet.capture.wanted import Wanted
 from widenet.capture.writing import capture, size_of
 
@@ -14,7 +14,9 @@ __all__ = [
     "Reduction",
     "Wanted",
     "capture",
+    "glance",
     "layers_or_readout",
+    "listening",
     "matching",
     "readout",
     "reduced",

@@ -9,11 +9,8 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from widenet.capture.stream import INPUT, matching
+from widenet.capture.stream import INPUT, glance, matching
 from widenet.errors import UsageError
-
-LOOK = 4
-"""Samples by which the layer is recognised."""
 
 
 @attrs.frozen(eq=False)
@@ -45,25 +42,11 @@ def readout(net: nn.Module, split: Any) -> ReadOut:
     Raises:
         UsageError: no linear layer's output is the network's logits.
     """
-    given: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def listen(path: str, module: nn.Module) -> Any:
-        return module.register_forward_hook(
-            lambda _, inputs, named, output: given.update({path: ((*inputs, *named.values())[0], output)}), with_kwargs=True
-        )
-
-    linear = {path: module for path, module in net.named_modules() if isinstance(module, nn.Linear)}
-    handles = [listen(path, module) for path, module in linear.items()]
-    was_training = net.training
-    net.eval()
-    try:
-        logits = net(next(iter(split.batches(LOOK)))[0])
-    finally:
-        net.train(was_training)
-        for handle in handles:
-            handle.remove()
-    for path, (inputs, output) in reversed(given.items()):
-        module = linear[path]
+    linear = [path for path, module in net.named_modules() if isinstance(module, nn.Linear)]
+    heard, logits = glance(net, split, [*linear, *(path + INPUT for path in linear)])
+    for path in reversed([path for path in heard if not path.endswith(INPUT)]):
+        module: Any = net.get_submodule(path)
+        inputs, output = heard[path + INPUT], heard[path]
         bias = module.bias if module.bias is not None else torch.zeros(module.out_features)
         found = ReadOut(path, module.weight.detach().cpu(), bias.detach().cpu())
         whole = torch.cat([torch.zeros_like(output), output], 1) if output.shape[1:] == (1,) else output

@@ -72,8 +72,20 @@ def _tokens(net: nn.Module) -> bool:
 
 
 @contextlib.contextmanager
-def _listening(net: nn.Module, paths: Sequence[str], keep: Callable[[Tensor], Tensor], reduction: Reduction) -> Iterator[Any]:
-    """A dict that each forward pass fills with the outputs asked for, reduced; of a module called twice, the last."""
+def listening(
+    net: nn.Module,
+    paths: Sequence[str],
+    keep: Callable[[Tensor], Tensor] = lambda output: output,
+    reduction: Reduction = "none",
+) -> Iterator[dict[str, Tensor]]:
+    """A dict that each forward pass fills with what the modules at ``paths`` put out, in the order of their first calls.
+
+    Of a tuple it is the first tensor, of a module called more than once its last output; a silent module leaves nothing.
+
+    Args:
+        keep: what is kept of an output after it was reduced, as soon as it is there: the output itself, with its gradient,
+            unless it says otherwise.
+    """
     heard: dict[str, Tensor] = {}
     tokens = _tokens(net)
 
@@ -97,6 +109,18 @@ def _listening(net: nn.Module, paths: Sequence[str], keep: Callable[[Tensor], Te
     finally:
         for handle in handles:
             handle.remove()
+
+
+@torch.inference_mode()
+def glance(net: nn.Module, split: Any, paths: Sequence[str], samples: int = 4) -> tuple[dict[str, Tensor], Tensor]:
+    """What the modules at ``paths`` put out for the first samples, as :func:`listening` has it, and the logits."""
+    was_training = net.training
+    net.eval()
+    try:
+        with listening(net, paths, torch.clone) as heard:
+            return heard, net(next(iter(split.batches(samples)))[0])
+    finally:
+        net.train(was_training)
 
 
 @torch.inference_mode()
@@ -128,7 +152,7 @@ def stream(
     was_training = net.training
     net.eval()
     try:
-        with _listening(net, paths, keep, reduction) as heard:
+        with listening(net, paths, keep, reduction) as heard:
             for x, labels in rest.batches(batch_size):
                 heard.clear()
                 with parametrize.cached():

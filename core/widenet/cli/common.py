@@ -112,7 +112,9 @@ def _shown(default: Any) -> str:
         return "on" if default else "off"
     if default is None or default == ():
         return "none"
-    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    if isinstance(default, tuple):
+        return ",".join(map(_shown, default))
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def layered(

@@ -1,14 +1,15 @@
-"""``wn list-plugins``, ``wn list``, ``wn show``, ``wn runs``: what there is."""
+"""``wn list-plugins``, ``wn list``, ``wn show``: what there is."""
 
 from __future__ import annotations
 
 import shlex
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from widenet.cli import classic, completion
+from widenet.cli import completion
 from widenet.cli.common import Command, described
 from widenet.cli.sources import MANY
 from widenet.cli.terminal import print_json, print_rows
@@ -16,6 +17,7 @@ from widenet.components import Component
 from widenet.errors import UsageError
 from widenet.options import nearest, pair, plain, spec
 from widenet.plugins import KINDS, Plugin, Registry
+from widenet.recipes import Claim, Recipe, chain, outline
 
 if TYPE_CHECKING:
     from widenet.runs import Run
@@ -45,7 +47,7 @@ def _plugin_row(plugin: Plugin) -> dict[str, Any]:
 @as_json
 @click.pass_obj
 def list_components(registry: Registry, kind: str, as_json: bool) -> None:
-    """List models, datasets, methods, analyses or exports."""
+    """List models, datasets, methods, analyses, exports or recipes."""
     rows = [
         {"name": registry.shown(c), "plugin": c.plugin, "what": c.summary, "presets": _preset_names(c, as_json)}
         for c in registry.components(KINDS[kind])
@@ -59,47 +61,13 @@ def _preset_names(component: Component, as_json: bool) -> list[str] | str:
     return f"{len(component.presets)} (wn show {component.name})" if many else list(component.presets)
 
 
-@click.command("runs", cls=Command)
-@runs_dir
-@as_json
-@click.option("--csv", "as_csv", is_flag=True, help=classic.HELP)
-def list_runs(runs_dir: Path, as_json: bool, as_csv: bool) -> None:
-    """List runs, oldest first."""
-    from widenet.runs import listing
-
-    if as_json and as_csv:
-        raise UsageError("--json and --csv are two forms of one table; give one of them")
-    runs = listing(runs_dir)
-    if not runs:
-        click.echo(f"no runs in {runs_dir}", err=True)
-    if as_csv:
-        for line in classic.table(runs):
-            click.echo(line)
-    else:
-        print_rows([_run_row(run) for run in runs], as_json)
-
-
-def _run_row(run: Run) -> dict[str, Any]:
-    record = run.record
-    return {
-        "run": run.name,
-        "status": record["status"],
-        "started": record["started"][:16].replace("T", " "),
-        "seconds": record.get("seconds"),
-        "test accuracy": record.get("result", {}).get("test_accuracy"),
-        "options": ", ".join(
-            pair(name, o["value"]) for name, o in record.get("options", {}).items() if o["source"] != "default"
-        ),
-    }
-
-
 @click.command("show", cls=Command)
 @click.argument("name", metavar="NAME_OR_RUN", shell_complete=completion.anything)
 @runs_dir
 @as_json
 @click.pass_obj
 def show(registry: Registry, name: str, runs_dir: Path, as_json: bool) -> None:
-    """Show a run, a plugin, or a model, data set, method, analysis or export with its options."""
+    """Show a run, a plugin, a recipe, or a model, data set, method, analysis or export with its options."""
     components = [c for kind in KINDS.values() for c in registry.components(kind) if name in (c.name, c.full_name)]
     if components:
         _show_components(components, as_json)
@@ -133,6 +101,25 @@ def _show_components(components: list[Component], as_json: bool) -> None:
         click.echo(f"{component.kind} {component.full_name}: {component.summary}")
         print_rows(described(component), as_json=False)
         _show_presets(component)
+        if isinstance(component, Recipe):
+            _show_recipe(component)
+
+
+def _show_recipe(recipe: Recipe) -> None:
+    """Where it is from, what it runs at each scale, and what it is held against."""
+    click.echo(recipe.source)
+    for scale, stages in recipe.scales.items():
+        click.echo()
+        print_rows(outline(chain(stages)), as_json=False, title=f"{scale}:")
+    click.echo()
+    print_rows([_claim(claim) for claim in recipe.claims], as_json=False)
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    scale, unit = (100, " %") if claim.unit == "%" else (1, f" {claim.unit}" if claim.unit else "")
+    limits = {"above": claim.above, "below": claim.below}
+    bounds = [f"{word} {scale * limit:g}{unit}" for word, limit in limits.items() if isfinite(limit)]
+    return {"claim": claim.text, "source": claim.source, "paper": claim.paper, "holds if": " and ".join(bounds)}
 
 
 def _show_presets(component: Component) -> None:
@@ -151,7 +138,11 @@ def _show_presets(component: Component) -> None:
 def _component_content(component: Component) -> dict[str, Any]:
     presets = {name: {key: plain(value) for key, value in values.items()} for name, values in component.presets.items()}
     about = {"kind": component.kind, "name": component.full_name, "what": component.summary}
-    return {**about, "options": described(component), "presets": presets}
+    more = {}
+    if isinstance(component, Recipe):
+        scales = {scale: outline(chain(stages)) for scale, stages in component.scales.items()}
+        more = {"source": component.source, "scales": scales, "claims": [_claim(claim) for claim in component.claims]}
+    return {**about, "options": described(component), "presets": presets, **more}
 
 
 def _show_plugin(plugin: Plugin, as_json: bool) -> None:

@@ -17,10 +17,16 @@ from widenet.cli.analyze import analyze
 from widenet.cli.authoring import check_plugin, new_plugin
 from widenet.cli.capture import capture
 from widenet.cli.common import Group
+from widenet.cli.compare import compare
 from widenet.cli.completion import path, registry_of
 from widenet.cli.export import export
-from widenet.cli.listing import list_components, list_plugins, list_runs, show
+from widenet.cli.listing import list_components, list_plugins, show
+from widenet.cli.plot import plot
+from widenet.cli.report import report
+from widenet.cli.reproduce import reproduce
 from widenet.cli.run import run
+from widenet.cli.runs import list_runs
+from widenet.cli.sweep import sweep
 from widenet.errors import INTERRUPTED, WnError
 from widenet.options import nearest
 from widenet.runs import ranks
@@ -64,7 +70,23 @@ def cli(ctx: click.Context, plugin: tuple[str, ...]) -> None:
     registry_of(ctx)
 
 
-for command in (run, analyze, capture, export, list_runs, show, list_plugins, list_components, new_plugin, check_plugin):
+for command in (
+    run,
+    sweep,
+    reproduce,
+    analyze,
+    capture,
+    export,
+    plot,
+    compare,
+    report,
+    list_runs,
+    show,
+    list_plugins,
+    list_components,
+    new_plugin,
+    check_plugin,
+):
     cli.add_command(command)
 
 

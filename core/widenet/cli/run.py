@@ -14,8 +14,8 @@ from widenet.cli import completion
 from widenet.cli.common import Command, Group, Sectioned, click_options, help_text, layer_options, layered
 from widenet.cli.stopping import said, stoppable
 from widenet.cli.terminal import print_json
-from widenet.components import Analysis, Comparison, Component, Dataset, Method, Model, Settings, Train
-from widenet.errors import UsageError
+from widenet.components import Analysis, Comparison, Component, Method, Settings, Train
+from widenet.errors import BrokenPlugin, UsageError
 from widenet.options import options
 from widenet.plugins import Registry
 from widenet.runs import ranks
@@ -46,8 +46,8 @@ def run() -> None:
     """Carry out a method in a run folder; the same command again continues it, or prints its result."""
 
 
-def method_command(method: Component, name: str) -> click.Command:
-    """``wn run NAME`` with the method's own options first, then training's, then those of every command."""
+def run_options(method: Component) -> list[click.Option]:
+    """The options of ``wn run METHOD``: the method's own first, then training's, then those of every command."""
     training = {option.name for option in options(Train)} if issubclass(method.config, Train) else set()
     flags = [
         *layer_options(method),
@@ -72,17 +72,34 @@ def method_command(method: Component, name: str) -> click.Command:
         Sectioned(["--json"], is_flag=True, help="The result as JSON."),
     ]
     own = click_options(method.config, lambda name: "Training" if name in training else "Method")
-    params = [*own, *click_options(Settings, lambda _: "Common"), *flags]
+    return [*own, *click_options(Settings, lambda _: "Common"), *flags]
+
+
+def method_command(method: Component, name: str) -> click.Command:
+    """``wn run NAME``."""
     needed = "".join(f"{option.flag} {option.metavar} " for option in options(method.config) if option.required)
     arch = method.presets.get("check", {}).get("arch", "conv4")
     text = f"{help_text(method.function)}\n\n\b\nExample:\n  wn run {name} {needed}--arch {arch} --dataset digits"
 
     @click.pass_context
     def callback(ctx: click.Context, /, **given: Any) -> None:
+        _refuse_broken(ctx)
         with stoppable(), ranks.one_voice():
             ctx.exit(_run(completion.registry_of(ctx), method, given))
 
-    return Command(name, params=params, callback=callback, help=text)  # type: ignore[arg-type]
+    return Command(name, params=run_options(method), callback=callback, help=text)  # type: ignore[arg-type]
+
+
+def _refuse_broken(ctx: click.Context) -> None:
+    """Refuse to run without a plugin whose file the command names: it may only listen, and would not be missed.
+
+    Raises:
+        BrokenPlugin: with the reason.
+    """
+    files = {str(Path(file)) for file in ctx.find_root().params.get("plugin", ())}
+    for plugin in completion.registry_of(ctx).plugins.values():
+        if plugin.error and plugin.origin in files:
+            raise BrokenPlugin(f"--plugin {plugin.origin} cannot be used ({plugin.error})")
 
 
 def _run(registry: Registry, method: Component, given: dict[str, Any]) -> int:
@@ -91,15 +108,16 @@ def _run(registry: Registry, method: Component, given: dict[str, Any]) -> int:
         raise UsageError("--stack and --no-stack are for several runs; say how many with --repeats")
     layers = (given.pop("preset"), given.pop("config"))
     config, settings, sources = layered(method, given, *layers, quiet=flags["quiet"])
-    analyses = [(found, layered(found, {})[0]) for name in flags["analyze"] for found in [_lone(registry, name)]]
+    analyses = [(found, layered(found, {})[0]) for name in flags["analyze"] for found in [lone(registry, name)]]
     listener = _listener(registry) if flags["tensorboard"] else None
 
     from widenet.cli import summary
     from widenet.cli.analyze import carry_out_analysis
+    from widenet.cli.planning import plan_for
     from widenet.cli.progress import reporter
     from widenet.execute import carry_out
 
-    plan = _plan(registry, method, config, settings, sources, flags["parent"])
+    plan = plan_for(registry, method, config, settings, sources, flags["parent"], sys.argv[1:])
     if flags["dry_run"]:
         summary.dry_run(plan, flags["json"])
         return 0
@@ -140,7 +158,7 @@ def _repeat(plan: Plan, analyses: Sequence[tuple[Component, Any]], flags: Mappin
     return repeat.tell(ended, flags["json"], tables)
 
 
-def _lone(registry: Registry, name: str) -> Component:
+def lone(registry: Registry, name: str) -> Component:
     """The analysis of that name.
 
     Raises:
@@ -163,29 +181,6 @@ def _listener(registry: Registry) -> TensorBoard:
     listener = tensorboard.TensorBoard()
     registry.manager.register(listener, tensorboard.NAME)
     return listener
-
-
-def _plan(
-    registry: Registry, method: Component, config: Any, settings: Settings, sources: dict[str, str], origin: str | None
-) -> Plan:
-    """The plan for a fresh network, or for that of the run ``origin``, whose data it then takes as well."""
-    from widenet.opening import choose, recorded
-    from widenet.plan import Plan
-    from widenet.runs import Run, find
-
-    parent = Run.open(find(origin, settings.runs_dir)) if origin else None
-    # A preset's network and data are those of its experiment, not a wish about this run.
-    asked = {field for field in ("arch", "dataset") if not sources.get(field, "preset ").startswith("preset ")}
-    if parent is not None and "arch" in asked:
-        raise UsageError("--from takes the network of that run; leave --arch out")
-
-    def part(kind: type[Component], field: str) -> tuple[Component, Any]:
-        if parent is None or field in asked:
-            return choose(registry, kind, getattr(settings, field))
-        return recorded(registry, kind, parent.record[field])
-
-    argv = tuple(sys.argv[1:])
-    return Plan(registry, method, config, *part(Model, "arch"), *part(Dataset, "dataset"), settings, sources, parent, argv)
 
 
 def _print_json(registry: Registry, run: Run, analyses: Iterable[tuple[Component, Any]], settings: Settings) -> None:

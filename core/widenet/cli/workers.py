@@ -16,7 +16,7 @@ from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
-from widenet.errors import UsageError, WnError
+from widenet.errors import BrokenPlugin, Busy, UsageError, WnError
 
 STOP, INTERRUPT = signal.SIGUSR1, signal.SIGUSR2
 """What tells a process to stop, and what that there was a Ctrl-C. A terminal sends that one to all processes itself, so they
@@ -49,7 +49,7 @@ def commands(every: Sequence[Sequence[str]], jobs: int) -> Generator[tuple[int, 
                 for sentinel in wait(list(running)):
                     number, process = running.pop(sentinel)
                     process.join()
-                    yield number, _failure(process.exitcode, Path(folder, str(number)))
+                    yield number, failure(process.exitcode, _text(Path(folder, str(number))))
         except KeyboardInterrupt:
             notice = INTERRUPT
             raise
@@ -97,13 +97,17 @@ def _follow_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _failure(code: int, said: Path) -> WnError | None:
-    """What a process failed with, in its own line; None if it ended well."""
+def failure(code: int, text: str) -> WnError | None:
+    """What a process failed with: the last line of its own that it printed, as the error of its exit code; None for 0."""
     if code == 0:
         return None
     if code < 0:
         return WnError(f"killed by {signal.Signals(-code).name}")
-    lines = said.read_text(errors="replace").strip().split("\n") if said.exists() else [""]
+    lines = text.strip().split("\n")
     last = next((line for line in reversed(lines) if line.startswith("wn: ")), lines[-1])
-    kind = UsageError if code == UsageError.exit_code else WnError
+    kind = {kind.exit_code: kind for kind in (UsageError, Busy, BrokenPlugin)}.get(code, WnError)
     return kind(last.removeprefix("wn: ") or f"ended with exit code {code}")
+
+
+def _text(said: Path) -> str:
+    return said.read_text(errors="replace") if said.exists() else ""

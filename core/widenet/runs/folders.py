@@ -13,6 +13,8 @@ from widenet.runs.run import Run
 
 METRICS = "metrics.jsonl"
 """The file of a run that grows in place."""
+PARTS = ("weights", "masks", METRICS, "checkpoint.pt", "analyses")
+"""What a folder that was a run may still have when its record is gone."""
 
 
 def folder(root: Path, identity: dict[str, Any], seed: int) -> Path:
@@ -32,32 +34,74 @@ def find(text: str, root: Path) -> Path:
     Raises:
         UsageError: no such run (with the nearest), or a folder with several seeds.
     """
+    found = find_all(text, root)
+    if len(found) > 1:
+        raise UsageError(f"{found[0].parent} holds {len(found)} runs; name one: {', '.join(path.name for path in found)}")
+    return found[0]
+
+
+def find_all(text: str, root: Path) -> list[Path]:
+    """The run a user means by a path or by a name below ``root``, or all runs of a folder that holds several seeds.
+
+    Raises:
+        UsageError: no such run (with the nearest).
+    """
+    rests = {}
     for path in (Path(text), root / text):
         try:
             if (path / "run.json").is_file():
-                return path
-            seeds = sorted(path.glob("seed-*/run.json")) if path.is_dir() else []
+                return [path]
+            seeds = sorted(path.glob("seed-*/run.json"), key=_number) if path.is_dir() else []
+            rests[path] = _rest(path) if path.is_dir() else []
         except OSError as error:  # a name too long, a folder that may not be read
             raise UsageError(f"cannot look for a run in {path} ({error.strerror})") from None
-        if len(seeds) == 1:
-            return seeds[0].parent
         if seeds:
-            raise UsageError(f"{path} holds {len(seeds)} runs; name one: {', '.join(s.parent.name for s in seeds)}")
+            return [file.parent for file in seeds]
+    for path, rest in rests.items():
+        if rest:
+            raise UsageError(
+                f"{path} is half deleted: it has {', '.join(rest)} but no run.json; remove it, or make the run anew"
+            )
     known = [f"{path.parent.parent.name}/{path.parent.name}" for path in root.glob("*/seed-*/run.json")]
     hint = nearest(text, [*known, *(name.partition("/")[0] for name in known)])
     raise UsageError(f"there is no run {text!r}{hint or f'; `wn runs` lists those in {root}'}")
 
 
+def _number(record: Path) -> tuple[int, str]:
+    """Sorts seeds as numbers."""
+    seed = record.parent.name.rpartition("-")[2]
+    return (int(seed) if seed.isdecimal() else 0, seed)
+
+
+def _rest(path: Path) -> list[str]:
+    """What a run's folder has beside its record."""
+    return [name for name in PARTS if (path / name).exists()]
+
+
 def listing(root: Path) -> list[Run]:
     """All runs below ``root``, oldest first; one whose writer died is shown as ``partial``, a damaged one as ``damaged``."""
-    runs = []
-    for path in root.glob("*/seed-*/run.json"):
-        try:
-            run = Run.open(path.parent)
-        except WnError:
-            run = Run(path.parent, {"status": "damaged", "started": ""})
-        runs.append(as_it_stands(run))
+    runs = [_listed(path) for path in root.glob("*/seed-*") if path.is_dir() and ((path / "run.json").exists() or _rest(path))]
     return sorted(runs, key=lambda run: (run.record["started"], run.name))
+
+
+def _listed(path: Path) -> Run:
+    try:
+        return as_it_stands(Run.open(path))
+    except WnError:
+        return Run(path, {"status": "damaged", "started": ""})
+
+
+def note(run: Run) -> str:
+    """What is odd about a run's folder: it was moved, or parts of it are damaged or gone; empty if nothing is."""
+    if run.record["status"] == "damaged":
+        there = (run.path / "run.json").exists()
+        return "its run.json cannot be read" if there else f"half deleted: no run.json beside {', '.join(_rest(run.path))}"
+    notes = []
+    if (was := run.record.get("name", run.name)) != run.name:
+        notes.append(f"moved: it was made as {was}")
+    if run.finished and not (run.path / "weights" / "final.pt").is_file():
+        notes.append("half deleted: no weights/final.pt")
+    return "; ".join(notes)
 
 
 def as_it_stands(run: Run) -> Run:

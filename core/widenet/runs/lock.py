@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from widenet.errors import UsageError
+from widenet.errors import Busy
 from widenet.files import writable
 
 GLANCE = 0.3
@@ -25,7 +25,7 @@ def writing(path: Path) -> Iterator[None]:
     """Hold the folder ``path`` for writing; it need not exist yet.
 
     Raises:
-        UsageError: another process writes there; the message names host and process.
+        Busy: another process writes there; the message names host and process.
         WnError: the folder cannot be written.
     """
     import filelock
@@ -60,7 +60,7 @@ def check_free(path: Path) -> None:
     """Refuse early what :func:`writing` would refuse, before network and data are made for nothing.
 
     Raises:
-        UsageError: another process writes there; the message names host and process.
+        Busy: another process writes there; the message names host and process.
     """
     if not _dead(path) and locked(path):
         raise _busy(path)
@@ -83,9 +83,9 @@ def locked(path: Path) -> bool:
     return False
 
 
-def _busy(path: Path) -> UsageError:
+def _busy(path: Path) -> Busy:
     host, pid = _holder(path)
-    return UsageError(f"process {pid} on {host} is writing {path}; wait for it to end")
+    return Busy(f"process {pid} on {host} is writing {path}; wait for it to end")
 
 
 def _lock(path: Path) -> Any:

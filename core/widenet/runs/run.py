@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 """Version of ``run.json``."""
-NEEDED = {"argv", "arch", "component", "dataset", "options", "result", "seed", "started", "status"}
+NEEDED: dict[str, type] = {
+    **dict.fromkeys(("component", "started", "status"), str),
+    **dict.fromkeys(("arch", "dataset", "options", "result"), dict),
+    "argv": list,
+    "seed": int,
+}
+"""What every ``run.json`` has."""
+PARTS = ("arch", "dataset")
+"""Components that it names, with their options."""
 
 
 class Reporter:
@@ -76,7 +84,7 @@ class Run:
             WnError: its ``run.json`` is missing, damaged or of another version.
         """
         record = read_json(path / "run.json")
-        if not isinstance(record, dict) or record.get("schema") != SCHEMA or not record.keys() >= NEEDED:
+        if not _is_record(record):
             raise WnError(f"{path / 'run.json'} is no record of a run that this version reads; start it anew with --fresh")
         return cls(path, record, **fields)
 
@@ -221,6 +229,18 @@ class Run:
         from widenet.weights import load_tensors
 
         return load_tensors(self.path / "weights" / f"{tag}.pt")
+
+
+def _is_record(content: Any) -> bool:
+    """Whether what was read is a run's record of this version, whole enough for all that read it."""
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        return False
+    if not all(isinstance(content.get(name), kind) for name, kind in NEEDED.items()):
+        return False
+    named = all({"name": str, "options": dict}.items() <= {k: type(v) for k, v in content[p].items()}.items() for p in PARTS)
+    return named and all(
+        isinstance(entry, dict) and entry.keys() >= {"value", "source"} for entry in content["options"].values()
+    )
 
 
 def _numpy(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from widenet import Analysis, Export, Method, NoOptions, hookimpl
+from widenet import Analysis, Export, Method, NoOptions, Recipe, hookimpl
 from widenet_decompose.config import (
     ClassFilters,
     Decompose,
@@ -106,3 +106,12 @@ def analyses() -> Iterable[Analysis]:
 def exports() -> Iterable[Export]:
     """``wn export RUN --what decomposed``."""
     yield Export("decomposed", decomposed)
+
+
+@hookimpl
+def recipes() -> Iterable[Recipe]:
+    """``wn reproduce decompose/accuracy-by-k`` and others."""
+    from widenet_decompose.recipes import ACCURACY_BY_K
+    from widenet_decompose.recipes_gates import INFORMATION, NOISE
+
+    return [ACCURACY_BY_K, NOISE, INFORMATION]

@@ -91,12 +91,14 @@ def _class_mass(filters: Sequence[Filters], tally: Tally) -> list[tuple[int, flo
 
 
 def _draw(run: Any, layer: str, captured: Captured, found: Found, tally: Tally) -> None:
+    """Draw a layer's sets; what is said of mass has no meaning where responses are negative."""
+    scores = list(dict.fromkeys(score for score, _ in found.filters))
     if tally.lowest < 0:
         run.say(f"{layer} has negative responses, so it has no mass to draw; layers that end in a ReLU have")
-        return
-    scores = list(dict.fromkeys(score for score, _ in found.filters))
-    held = {score: _class_mass([f for (name, _), f in found.filters.items() if name == score], tally) for score in scores}
+        top, held = [], {}
+    else:
+        top = top_mass(captured.batches(layer, ROWS)).tolist()
+        held = {score: _class_mass([f for (name, _), f in found.filters.items() if name == score], tally) for score in scores}
     shown = next(reversed([f for (name, _), f in found.filters.items() if name == scores[0]]))
     title = f"{run.name}, {layer}: {len(tally.highest)} units"
-    drawn = figure.class_filters(top_mass(captured.batches(layer, ROWS)).tolist(), held, shown, scores[0], title)
-    figures.save(drawn, run, f"class-filters-{layer.replace(':', '-')}")
+    figures.save(figure.class_filters(top, held, shown, scores[0], title), run, f"class-filters-{layer.replace(':', '-')}")

@@ -12,6 +12,7 @@ from widenet_decompose.filters import Filters
 from widenet_decompose.information import jaccard
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MANY = 12
@@ -23,17 +24,15 @@ def class_filters(
 ) -> Figure:
     """Mass over the number of units, overlap of classes, and how many classes a unit serves.
 
-    ``top`` (F,) is the mass of a sample's own largest units, ``held`` by score the sizes and masses of sets; the other panels
-    are of ``shown``, sets by ``score``.
+    ``top`` (F,) is the mass of a sample's own largest units, ``held`` by score the sizes and masses of sets; without ``top``,
+    as of negative responses, the first panel is left out. The others are of ``shown``, sets by ``score``.
     """
-    drawn, (first, second, third) = figures.new(columns=3)
+    drawn, panels = figures.new(columns=3 if top else 2)
+    second, third = panels[-2:]
     mask = shown.mask
     with figures.style():
-        first.plot(range(1, len(top) + 1), top, marker="", label="its own largest units")
-        for name, points in held.items():
-            first.plot(*zip(*points, strict=True), label=f"the class's, by {name}", **_marked(points))
-        first.set(xlabel="units", ylabel="part of a sample's response", ylim=(0, 1.03), title="mass")
-        first.legend(loc="lower right")
+        if top:
+            _masses(panels[0], top, held)
         index = jaccard(mask).numpy()
         np.fill_diagonal(index, np.nan)  # a class and itself
         image = second.imshow(index, cmap="cividis", vmin=0, interpolation="nearest")
@@ -46,6 +45,14 @@ def class_filters(
         third.grid(axis="x", visible=False)
         drawn.suptitle(title, fontsize=8)
     return drawn
+
+
+def _masses(axes: Axes, top: Sequence[float], held: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+    axes.plot(range(1, len(top) + 1), top, marker="", label="its own largest units")
+    for name, points in held.items():
+        axes.plot(*zip(*points, strict=True), label=f"the class's, by {name}", **_marked(points))
+    axes.set(xlabel="units", ylabel="part of a sample's response", ylim=(0, 1.03), title="mass")
+    axes.legend(loc="lower right")
 
 
 def accuracy_by_k(full: float, accuracies: Mapping[str, Sequence[tuple[int, float, float]]], units: int, title: str) -> Figure:
@@ -98,10 +105,11 @@ def selectivity(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     drawn, panels = figures.new(columns=3)
     with figures.style():
         for axes, (name, label) in zip(panels, measures.items(), strict=True):
-            points = [(place, row[name]) for place, row in enumerate(rows, 1) if row[name] is not None]
+            points = [(place, row[name]) for place, row in enumerate(rows) if row[name] is not None]
             if points:
-                axes.plot(*zip(*points, strict=True))
-            axes.set(xlabel="layer", ylabel=label)
+                axes.plot(*zip(*points, strict=True), **_marked(points))
+            axes.set_ylabel(label)
+            figures.named(axes, [row["layer"] for row in rows])
         drawn.suptitle(title, fontsize=8)
     return drawn
 
@@ -109,3 +117,32 @@ def selectivity(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
 def _marked(points: Sequence[Any]) -> dict[str, Any]:
     """Markers would hide a line of many points."""
     return {} if len(points) <= MANY else {"marker": ""}
+
+
+def mutual_information(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """Mutual information and overlap of the sets of different classes over their size, by score, beside random ones.
+
+    The band is of one deviation of random sets; those as large as the first score's are drawn.
+    """
+    drawn, (information, overlap) = figures.new(columns=2)
+    sizes = list(dict.fromkeys(row["k"] for row in rows))
+    first = rows[0]["score"]
+    with figures.style():
+        for score in dict.fromkeys(row["score"] for row in rows if row["score"] != "random"):
+            here = [row for row in rows if row["score"] == score]
+            places = [sizes.index(row["k"]) for row in here]
+            information.plot(places, [row["off_diagonal"] for row in here], label=score)
+            overlap.plot(places, [row["jaccard"] for row in here])
+        there = [row for row in rows if row["score"] == first]
+        means, deviations = ([row[name] for row in there] for name in ("random_off_diagonal", "random_deviation"))
+        figures.spread(information, [sizes.index(row["k"]) for row in there], means, deviations, "random sets")
+        if random := [row for row in rows if row["score"] == "random"]:
+            overlap.plot([sizes.index(row["k"]) for row in random], [row["jaccard"] for row in random])
+        information.set(ylabel="mutual information (nats)")
+        overlap.set(ylabel="Jaccard index", ylim=(0, None))
+        for axes in (information, overlap):
+            axes.set_xticks(range(len(sizes)), sizes)
+            axes.set(xlabel="units of each class", xlim=(-0.3, len(sizes) - 0.7))
+        drawn.suptitle(f"{title}: means over pairs of different classes", fontsize=8)
+        figures.legend(information, "band: one standard deviation over random sets")
+    return drawn

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from widenet import figures
+from widenet.capture import ReadOut
+from widenet_decompose import figure
 from widenet_decompose.choice import Choice, chosen, usual
 from widenet_decompose.config import MutualInformation
 from widenet_decompose.features import class_readout, gates_of
@@ -24,6 +27,12 @@ def mutual_information(run: Any, net: Any, data: Any, config: MutualInformation)
         UsageError: the network has no read-out, or the units asked for cannot be found.
     """
     head = class_readout(net, data)
+    title = f"{run.name}, {head.layer}"
+    rows = _rows(run, net, data, head, config)
+    yield from figures.beside(rows, lambda found: figure.mutual_information(found, title), run, "mutual-information")
+
+
+def _rows(run: Any, net: Any, data: Any, head: ReadOut, config: MutualInformation) -> Iterator[dict[str, Any]]:
     units = head.weight.shape[1]
     gated = gates_of(run, *head.weight.shape) is not None
     choice = chosen(run, net, data, head, config, config.score or usual(gated, config.indices is not None))

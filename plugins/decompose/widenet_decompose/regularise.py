@@ -5,36 +5,19 @@ Sources: Leavitt and Morcos 2020 (with the opposite sign of alpha); the original
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from widenet.capture import matching, stream
+from widenet.capture import listening, matching, stream
 from widenet.errors import UsageError
 from widenet.train import fit
 from widenet_decompose.config import SelectivityFinetune
 from widenet_decompose.measures import class_means, selectivity_index
 from widenet_decompose.selectivity import rectified
-
-
-@contextlib.contextmanager
-def heard(net: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """What the modules at ``paths`` put out in the last forward pass, with their gradients; of one called twice, the last."""
-    outputs: dict[str, Tensor] = {}
-
-    def listen(path: str) -> Any:
-        return net.get_submodule(path).register_forward_hook(lambda _, inputs, output: outputs.update({path: output}))
-
-    handles = [listen(path) for path in paths]
-    try:
-        yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def mean_selectivity(outputs: Sequence[Tensor], labels: Tensor) -> Tensor:
@@ -72,7 +55,7 @@ def carry_out(run: Any, net: Any, data: Any, config: SelectivityFinetune) -> dic
         return {"train/selectivity": mean}
 
     selectivity = 0.0
-    with heard(net, paths) as outputs:
+    with listening(net, paths) as outputs:
         for epoch in fit(run, net, data, config, loss=loss, also=also):
             selectivity = epoch.values["train/selectivity"]
     return {"layers": len(paths), "alpha": config.alpha, "selectivity": selectivity}

@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from widenet import Analysis, Comparison, Dataset, Export, Method, Model, hookimpl
-from widenet_frivolous.config import Frivolous
-from widenet_frivolous.curve_config import Prunability
 from widenet_frivolous.datasets import DATASETS
 from widenet_frivolous.models import MODELS
+from widenet_frivolous.options import Frivolous, Prunability, Redundancy, Similarity, StudyCsv, Width
 from widenet_frivolous.presets import PRESETS
-from widenet_frivolous.redundancy_config import Redundancy, Similarity, StudyCsv, Width
 
 
 def train_and_study(run: Any, net: Any, data: Any, config: Frivolous) -> dict[str, Any]:
@@ -45,7 +43,7 @@ def study_redundancy(run: Any, net: Any, data: Any, config: Redundancy) -> Itera
 
 def compare_networks(runs: Any, nets: Any, data: Any, config: Similarity) -> Iterable[dict[str, Any]]:
     """How alike the layers of networks are: CKA, SVCCA, and how well one's units are mapped onto another's."""
-    from widenet_frivolous.pairs import compare
+    from widenet_frivolous.similarity import compare
 
     return compare(runs, nets, data, config)
 

@@ -13,10 +13,9 @@ import attrs
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
-from widenet_frivolous.conditions import Condition
-from widenet_frivolous.points import Change, Point, calls, changed
+from widenet_frivolous.perturb import Condition
+from widenet_frivolous.points import Change, Point, calls, changed, evaluating
 from widenet_frivolous.replay import Kept, Plan, intact, planned, replay
 
 LOOK = 2
@@ -37,16 +36,30 @@ class Target:
     conditions: tuple[Condition, ...]
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Measured:
     """Of each condition: samples of the intact network's class, right samples (int64 (C,)), and summed KL in nats (C,)."""
 
     agree: Tensor
     right: Tensor
     kl: Tensor
-    samples: int
-    intact: int
+    samples: int = 0
+    intact: int = 0
     """Samples that the intact network has right."""
+
+    @classmethod
+    def none_yet(cls, count: int) -> Measured:
+        """Nothing, of so many conditions."""
+        agree, right = torch.zeros(2, count, dtype=torch.int64)
+        return cls(agree, right, torch.zeros(count, dtype=torch.float64))
+
+    def add(self, number: int, logits: Tensor, labels: Tensor, plain: Tensor) -> None:
+        """Take in a batch's logits under a condition, beside the intact ones (n, classes); one row stands for all."""
+        found = logits.argmax(1)
+        self.agree[number] += int((found == plain.argmax(1)).sum())
+        self.right[number] += int((found == labels).sum())
+        of_plain = F.log_softmax(plain.double(), 1)
+        self.kl[number] += float((of_plain.exp() * (of_plain - F.log_softmax(logits.double(), 1))).sum())
 
     @property
     def agreement(self) -> list[float]:
@@ -64,29 +77,6 @@ class Measured:
         return (self.kl / self.samples).tolist()
 
 
-@attrs.define(eq=False)
-class Sums:
-    """The sums of a target so far."""
-
-    agree: Tensor
-    right: Tensor
-    kl: Tensor
-
-    @classmethod
-    def of(cls, count: int) -> Sums:
-        """None yet, of so many conditions."""
-        agree, right = torch.zeros(2, count, dtype=torch.int64)
-        return cls(agree, right, torch.zeros(count, dtype=torch.float64))
-
-    def add(self, number: int, logits: Tensor, labels: Tensor, plain: Tensor) -> None:
-        """Take in a batch's logits under a condition, beside the intact ones (n, classes); one row stands for all."""
-        found = logits.argmax(1)
-        self.agree[number] += int((found == plain.argmax(1)).sum())
-        self.right[number] += int((found == labels).sum())
-        of_plain = F.log_softmax(plain.double(), 1)
-        self.kl[number] += float((of_plain.exp() * (of_plain - F.log_softmax(logits.double(), 1))).sum())
-
-
 class Ablation:
     """Perturbations of a network, measured on a split; how it can be replayed is found out once for each target.
 
@@ -102,14 +92,14 @@ class Ablation:
         self.batch_size = fitting(len(split), batch_size)
         self._plans: dict[tuple[Point, ...], Plan] = {}
         self.look: Tensor = next(iter(split.batches(LOOK)))[0]
-        with Evaluating(net):
+        with evaluating(net):
             self.calls = calls(net, self.look)
 
     def plan(self, points: Sequence[Point]) -> Plan:
         """How what lies behind these points is run."""
         key = tuple(points)
         if key not in self._plans:
-            with Evaluating(self.net):
+            with evaluating(self.net):
                 self._plans[key] = planned(self.net, self.look, self.calls, key) if self.reuse else Plan(key, "whole", {})
         return self._plans[key]
 
@@ -118,20 +108,20 @@ class Ablation:
         """Measure the conditions of all targets in one pass over the split."""
         plans = [self.plan(target.points) for target in targets]
         everywhere = any(condition.needs_intact for target in targets for condition in target.conditions)
-        sums = [Sums.of(len(target.conditions)) for target in targets]
+        made = [Measured.none_yet(len(target.conditions)) for target in targets]
         constants = [self._constants(target, plan) for target, plan in zip(targets, plans, strict=True)]
         right = gone = 0
-        with Evaluating(self.net, not any(condition.alone for target in targets for condition in target.conditions)):
+        with evaluating(self.net, not any(condition.alone for target in targets for condition in target.conditions)):
             for number, (x, labels) in enumerate(self.split.batches(self.batch_size)):
                 kept = intact(self.net, x, plans, everywhere)
                 right += int((kept.logits.argmax(1) == labels).sum())
-                for target, plan, sum_, constant in zip(targets, plans, sums, constants, strict=True):
+                for target, plan, found, constant in zip(targets, plans, made, constants, strict=True):
                     for place, logits in self._replayed(target, plan, kept, number, constant):
-                        sum_.add(place, logits, labels, kept.logits)
+                        found.add(place, logits, labels, kept.logits)
                 gone += len(labels)
                 if progress is not None:
                     progress(gone, len(self.split))
-        return [Measured(each.agree, each.right, each.kl, gone, right) for each in sums]
+        return [attrs.evolve(found, samples=gone, intact=right) for found in made]
 
     def _replayed(
         self, target: Target, plan: Plan, kept: Kept, number: int, constant: dict[int, Tensor]
@@ -160,7 +150,7 @@ class Ablation:
             return found
         for place, condition in enumerate(target.conditions):
             if not condition.alone and condition.constant(plan.first.name):
-                with Evaluating(self.net):
+                with evaluating(self.net):
                     kept = intact(self.net, self.look[:1], [plan])
                     logits = replay(
                         self.net, kept, plan, [_change(self.net, p.name, [condition], 0, kept) for p in plan.points]
@@ -174,8 +164,8 @@ class Ablation:
 def one_by_one(net: nn.Module, split: Any, target: Target, batch_size: int = 128) -> Measured:
     """The textbook way: a full evaluation of the intact network, and one of each condition, by hooks alone."""
     size = fitting(len(split), batch_size)
-    sums, right = Sums.of(len(target.conditions)), 0
-    with Evaluating(net):
+    made = Measured.none_yet(len(target.conditions))
+    with evaluating(net):
         plain = [net(x.clone()) for x, _ in split.batches(size)]
         right = sum(int((p.argmax(1) == y).sum()) for p, (_, y) in zip(plain, split.batches(size), strict=True))
         points = target.points if any(condition.needs_intact for condition in target.conditions) else ()
@@ -185,26 +175,8 @@ def one_by_one(net: nn.Module, split: Any, target: Target, batch_size: int = 128
                 kept = intact(net, x, whole, bool(points)) if points else Kept(x)
                 changes = [(point, _change(net, point.name, [condition], number, kept)) for point in target.points]
                 with condition.within(net), changed(net, changes):
-                    sums.add(place, net(x.clone()), labels, plain[number])
-    return Measured(sums.agree, sums.right, sums.kl, len(split), right)
-
-
-class Evaluating:
-    """A network in evaluation mode for a while, its masked weights multiplied out once (``cached``)."""
-
-    def __init__(self, net: nn.Module, cached: bool = False) -> None:
-        self._net, self._was = net, net.training
-        self._cached: Any = parametrize.cached() if cached else None
-
-    def __enter__(self) -> None:
-        self._net.eval()
-        if self._cached is not None:
-            self._cached.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        if self._cached is not None:
-            self._cached.__exit__(*error)
-        self._net.train(self._was)
+                    made.add(place, net(x.clone()), labels, plain[number])
+    return attrs.evolve(made, samples=len(split), intact=right)
 
 
 def fitting(samples: int, size: int) -> int:

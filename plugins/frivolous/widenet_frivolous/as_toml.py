@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from widenet_frivolous.experiments import experiments, note
+from widenet_frivolous.recipes import recipe
 
 
 def toml(number: int) -> str:
@@ -16,7 +17,7 @@ def toml(number: int) -> str:
         KeyError: no experiment of that number trains a network.
     """
     made = experiments()[number]
-    lines = [f"{name} = {_value(value)}" for name, value in made.options().items()]
+    lines = [f"{name} = {_value(value)}" for name, value in recipe(made).items()]
     return "\n".join([f"# {note(number, made.seed)}", *lines, ""])
 
 

@@ -15,7 +15,7 @@ from widenet.errors import UsageError
 from widenet_frivolous.preprocessing import brighten, contrast, crop, resize, standardise
 
 if TYPE_CHECKING:
-    from widenet_frivolous.options import StudyCifar
+    from widenet_frivolous.datasets import StudyCifar
 
 CROP, SIDE, PAD = 28, 32, 4
 BRIGHTNESS, CONTRAST = 63.0, (0.2, 1.8)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from widenet.errors import WnError
-from widenet_frivolous.csv_run import about
 from widenet_frivolous.gathering import LOGITS
 from widenet_frivolous.kept_analyses import Kept, kept_analyses
 from widenet_frivolous.redundancy import compressibility, not_selective, preferred, published_similarity, redundant, selectivity
@@ -33,7 +32,7 @@ Arrays = Mapping[str, Tensor]
 Layers = Mapping[str, Arrays]
 
 
-def redundancy_rows(run: Any) -> Iterator[Row]:
+def rows(run: Any) -> Iterator[Row]:
     """Rows of every draw of which analyses of both the training and the test samples are kept, as the original's crosses.
 
     Raises:
@@ -47,7 +46,7 @@ def redundancy_rows(run: Any) -> Iterator[Row]:
         )
     for draw, (train, test) in sorted(found.items()):
         similar = (_similar(train), _similar(test))
-        yield from _rows({**about(run), "cross_validation": draw}, _layers(train), _layers(test), similar)
+        yield from _rows({"cross_validation": draw}, _layers(train), _layers(test), similar)
 
 
 def _by_draw(run: Any) -> dict[int, tuple[Kept, Kept]]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from widenet.errors import WnError
-from widenet_frivolous.csv_run import about
 from widenet_frivolous.kept_analyses import Kept, kept_analyses
 
 COLUMNS = (
@@ -25,7 +24,7 @@ SETS = ("train", "test")
 Row = dict[str, Any]
 
 
-def robustness_rows(run: Any) -> Iterator[Row]:
+def rows(run: Any) -> Iterator[Row]:
     """Rows of every level, layer and draw of the newest analyses of each split, draws being the original's crosses.
 
     As in the original the logits are the last layer, with 0 throughout.
@@ -33,7 +32,6 @@ def robustness_rows(run: Any) -> Iterator[Row]:
     Raises:
         WnError: no curve is kept that the original has.
     """
-    head = about(run)
     found = {name: kept for name in SETS if (kept := _newest(run, name)) is not None}
     if not found:
         raise WnError(
@@ -41,7 +39,7 @@ def robustness_rows(run: Any) -> Iterator[Row]:
             "--perturb zero,noise, and the same with --split train"
         )
     for name, kept in found.items():
-        yield from ({**head, "evaluation_set": name, **row} for row in _rows(kept))
+        yield from ({"evaluation_set": name, **row} for row in _rows(kept))
 
 
 def _newest(run: Any, split: str) -> Kept | None:

@@ -1,4 +1,4 @@
-"""Ablation curves: where they cross a level, how they are summed up over orders; pure functions of numbers.
+"""Ablation curves: where they cross a level, what to measure to find out, sums over orders; pure functions of numbers.
 
 Source: Casper et al., "Frivolous Units: Wider Networks Are Not Really That Wide", AAAI 2021, and its code.
 """
@@ -6,7 +6,7 @@ Source: Casper et al., "Frivolous Units: Wider Networks Are Not Really That Wide
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -37,6 +37,24 @@ def threshold(levels: Sequence[float], curve: Sequence[float], at: float = 0.8) 
     return float(curve[0])
 
 
+def middle(measured: Mapping[float, float], at: float, grid: int) -> float | None:
+    """The next level to measure on the way to where a curve first falls below ``at``, or None where it has been found.
+
+    The first interval of measured levels across which the curve falls below is halved until no multiple of ``1 / grid`` lies
+    inside. A curve that rises again may cross more than once; one crossing is found. One that never falls below has none.
+
+    Args:
+        measured: the curve at some levels, both ends among them.
+        at: what must stay.
+        grid: the finest levels are its multiples, such as the number of units.
+    """
+    for (low, above), (high, below) in pairwise(sorted(measured.items())):
+        if above >= at > below:
+            between = round((low + high) / 2 * grid) / grid
+            return between if low < between < high else None
+    return None
+
+
 def counts(units: int, levels: Sequence[float], truncate: bool = False) -> list[int]:
     """How many of ``units`` each level (a fraction) stands for: the nearest number, a half upwards.
 
@@ -61,7 +79,7 @@ def area(levels: Sequence[float], curve: Sequence[float]) -> float:
     return float(((y[1:] + y[:-1]) / 2 * np.diff(x)).sum() / (x[-1] - x[0]))
 
 
-def spread(values: Sequence[float], quantiles: tuple[float, float] = (0.1, 0.9)) -> dict[str, float]:
+def spread(values: Sequence[float], quantiles: Sequence[float] = (0.1, 0.9)) -> dict[str, float]:
     """Mean, sample deviation (0 of one value), two quantiles and the largest of values over orders.
 
     ``best`` is the original's statistic, its best of three orders: it grows with the number of orders.

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import attrs
 
-from widenet_frivolous.names import Activation, Initialiser
+from widenet_frivolous.options import Activation, Initialiser
 
 WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 INITIALISERS: tuple[str, ...] = get_args(Initialiser)
@@ -44,12 +44,6 @@ class Experiment:
     seed: int = 0
     d: int = 0
     samples: int = 0
-
-    def options(self) -> dict[str, Any]:
-        """The method's options, with ``arch`` and ``dataset``; the seed is the command's to give."""
-        from widenet_frivolous.recipes import recipe
-
-        return recipe(self)
 
 
 @cache

@@ -10,7 +10,7 @@ import attrs
 
 from widenet.errors import UsageError
 from widenet_frivolous.growth import doubling
-from widenet_frivolous.redundancy_config import Width
+from widenet_frivolous.options import Width
 
 HARMLESS = {"compile", "deterministic", "eval_every", "experiment", "save_at", "save_every"}
 """Options of methods in which the runs of a family may differ: none changes what is trained."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from widenet.capture import stream
 from widenet.errors import WnError
 from widenet.kernels.gram import Gram
-from widenet_frivolous.redundancy_config import Redundancy
+from widenet_frivolous.options import Redundancy
 
 LOGITS = ":logits"
 """What the network's logits go by beside its layers: no path of a module."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from widenet.errors import UsageError
-from widenet_frivolous.names import Initialiser
+from widenet_frivolous.options import Initialiser
 
 CUT = 0.87962566103423978
 """Standard deviation of a unit normal that is cut at two deviations."""

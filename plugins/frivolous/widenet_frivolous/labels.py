@@ -25,7 +25,8 @@ def random_labels(data: Data, run: Any) -> Data:
         name: torch.randint(data.classes, (len(split),), generator=run.generator("random-labels", name))
         for name, split in found.items()
     }
-    return attrs.evolve(data, **{name: relabelled(split, drawn[name], data.name) for name, split in found.items()})
+    changed = {name: relabelled(split, drawn[name], data.name) for name, split in found.items()}
+    return Data(**{field.name: getattr(data, field.name) for field in attrs.fields(Data)} | changed)
 
 
 def studied(data: Data, run: Any) -> Data:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
+from widenet.analyse import analyse_within
 from widenet.files import write_csv
 from widenet.runs import ranks
-from widenet_frivolous import prunability, redundancy_analysis
-from widenet_frivolous.config import Frivolous
-from widenet_frivolous.curve_config import Prunability
-from widenet_frivolous.hidden import studied_layers
-from widenet_frivolous.redundancy_config import Redundancy
+from widenet_frivolous.layers import studied_layers
+from widenet_frivolous.options import Frivolous, Prunability, Redundancy
+from widenet_frivolous.prunability import ALL
 from widenet_frivolous.training import train_network
 
-Row = Mapping[str, Any]
 REDUNDANCY = "compressibility_0.95"
 """The published redundancy of a layer, as its table calls it."""
 
@@ -22,7 +20,8 @@ REDUNDANCY = "compressibility_0.95"
 def carry_out(run: Any, net: Any, data: Any, config: Frivolous) -> dict[str, Any]:
     """Train unless told not to, then study the network with the defaults of both analyses.
 
-    The run receives ``prunability.csv`` and ``redundancy.csv`` (their tables), ``summary.csv`` (a row a layer), and figures.
+    The run receives ``summary.csv`` (a row a layer); tables and figures are those of ``wn analyze prunability --adaptive`` and
+    ``redundancy``, kept as if these had been asked for.
 
     Raises:
         UsageError: the network has no hidden layer to study; as :func:`.training.train_network` and the analyses.
@@ -32,25 +31,10 @@ def carry_out(run: Any, net: Any, data: Any, config: Frivolous) -> dict[str, Any
     if not ranks.leading():  # of torchrun's processes one studies
         return trained
     net.eval()
-    curves = list(prunability.study(run, net, data, Prunability(adaptive=True)))
-    layers = list(redundancy_analysis.study(run, net, data, Redundancy()))
-    write_csv(run.out / "prunability.csv", curves)
-    write_csv(run.out / "redundancy.csv", layers)
+    curves = analyse_within(run, "frivolous/prunability", net, data, Prunability(adaptive=True))
+    layers = analyse_within(run, "frivolous/redundancy", net, data, Redundancy())
     thresholds = {row["layer"]: row["threshold"] for row in curves if row["what"] == "threshold"}
-    summary = _summary(layers, thresholds)
-    write_csv(run.out / "summary.csv", summary)
-    for row in summary:
-        run.say(
-            f"{row['layer']}: {row['units']} units, {row['dead']} dead; {row['prunable']:.1%} of them can go, "
-            f"{row['redundant']:.1%} of their directions are redundant"
-        )
-    whole = thresholds.get(prunability.ALL, next(iter(thresholds.values())))
-    return {**trained, "prunable": whole, "redundant": sum(row["redundant"] for row in summary) / len(summary)}
-
-
-def _summary(layers: Sequence[Row], thresholds: Mapping[str, float]) -> list[dict[str, Any]]:
-    """A row a layer: its units, those that are dead, and the fractions that are prunable alone and redundant."""
-    return [
+    summary = [
         {
             "layer": row["layer"],
             "units": row["units"],
@@ -60,3 +44,12 @@ def _summary(layers: Sequence[Row], thresholds: Mapping[str, float]) -> list[dic
         }
         for row in layers
     ]
+    write_csv(run.out / "summary.csv", summary)
+    for row in summary:
+        run.say(
+            f"{row['layer']}: {row['units']} units, {row['dead']} dead; {row['prunable']:.1%} of them can go, "
+            f"{row['redundant']:.1%} of their directions are redundant"
+        )
+    run.say(f"tables and figures: {run.out / 'analyses'}")
+    whole = thresholds.get(ALL, next(iter(thresholds.values())))
+    return {**trained, "prunable": whole, "redundant": fmean(row["redundant"] for row in summary)}

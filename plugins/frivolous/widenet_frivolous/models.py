@@ -1,15 +1,79 @@
-"""The study's networks, declared without importing torch; the ``nets`` modules build them."""
+"""The study's networks and their options, declared without importing torch; the ``nets`` modules build them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
-from widenet import Model, UsageError
-from widenet_frivolous.options import AlexNet, Inception, Mlp, ResNet
+import attrs
+from attrs.validators import and_, ge, gt, le, lt
+
+from widenet import Model, UsageError, opt
+from widenet_frivolous.options import Activation, Initialiser
 
 if TYPE_CHECKING:
     from torch import nn
+
+FirstWeights = Literal[Initialiser, "study"]
+"""An initialiser, or what the original gave a family of networks."""
+factor = and_(gt(0), le(100))
+ACTIVATION: Any = opt("relu", "Activation of the hidden layers.")
+
+
+def width(what: str) -> Any:
+    """The option for the factor on the size of ``what``."""
+    return opt(1.0, f"Factor on {what}.", validator=factor)
+
+
+def dropout(what: str) -> Any:
+    """The option for the fraction of ``what`` that is dropped in training."""
+    return opt(0.0, f"Fraction of {what} dropped in training.", validator=and_(ge(0), lt(1)))
+
+
+@attrs.frozen(kw_only=True)
+class AlexNet:
+    """Options of ``alexnet-cifar``."""
+
+    width: float = width("96 and 256 channels and 384 and 192 units")
+    activation: Activation = ACTIVATION
+    init: Initialiser = opt("glorot-normal", "Distribution of the first weights.")
+    dropout: float = dropout("the outputs of fc3 and fc4")
+
+
+@attrs.frozen(kw_only=True)
+class Mlp:
+    """Options of ``mlp1`` and ``mlp3``."""
+
+    width: float = width("the 32 units of each hidden layer")
+    activation: Literal[Activation, "linear"] = ACTIVATION
+    init: FirstWeights = opt(
+        "study", "First weights; study: normal, cut at two deviations of 0.001, or 0.01 after the first layer."
+    )
+    init_factor: float = opt(1.0, "Factor on the deviation of study weights.", validator=gt(0))
+    dropout: float = dropout("the outputs of each hidden layer")
+
+
+@attrs.frozen(kw_only=True)
+class ResNet:
+    """Options of the residual networks."""
+
+    width: float = width("the channels")
+    activation: Activation = ACTIVATION
+    init: FirstWeights = opt("study", "First weights; study: lecun-normal, the read-out glorot-uniform.")
+    norm_momentum: float = opt(
+        0.1, "Share of each batch in batch norm's running statistics; 0.003 in the study.", validator=and_(gt(0), le(1))
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Inception:
+    """Options of ``inception-v3-width``."""
+
+    width: float = width("the channels of every branch")
+    width_end: float = opt(1.0, "Further factor on the branches of mixed_35c alone.", validator=factor)
+    activation: Activation = ACTIVATION
+    init: FirstWeights = opt("study", "First weights; study: normal of deviation 0.1, cut at two.")
+    dropout: float = dropout("the pooled features")
 
 
 def alexnet_cifar(shape: Sequence[int], classes: int, config: AlexNet) -> nn.Module:

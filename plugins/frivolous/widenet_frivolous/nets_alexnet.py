@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from widenet_frivolous.custom_layers import ResponseNorm, SamePool, make_activation, scaled
 from widenet_frivolous.initialise import initialise
-from widenet_frivolous.parts import ResponseNorm, SamePool, make_activation
 
 if TYPE_CHECKING:
-    from widenet_frivolous.options import AlexNet
+    from widenet_frivolous.models import AlexNet
 
 CHANNELS, UNITS = (96, 256), (384, 192)
 
@@ -52,8 +52,3 @@ def alexnet(shape: Sequence[int], classes: int, config: AlexNet) -> nn.Sequentia
         if name.endswith("bias"):
             nn.init.constant_(parameter, 0.0 if name.startswith(("conv1", "logits")) else 0.1)
     return net
-
-
-def scaled(size: int, width: float) -> int:
-    """``int(size * width)``, as the original truncates, but at least 1."""
-    return max(1, int(size * width))

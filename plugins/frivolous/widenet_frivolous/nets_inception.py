@@ -13,12 +13,11 @@ import attrs
 import torch
 from torch import Tensor, nn
 
+from widenet_frivolous.custom_layers import make_activation, scaled
 from widenet_frivolous.initialise import draw_cut, initialise, layers
-from widenet_frivolous.nets_alexnet import scaled
-from widenet_frivolous.parts import make_activation
 
 if TYPE_CHECKING:
-    from widenet_frivolous.options import Inception
+    from widenet_frivolous.models import Inception
 
 SMALLEST = 75
 """Side of the smallest images that leave something to every layer, in pixels."""

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from widenet_frivolous.custom_layers import make_activation, scaled
 from widenet_frivolous.initialise import draw_cut, initialise
-from widenet_frivolous.nets_alexnet import scaled
-from widenet_frivolous.parts import make_activation
 
 if TYPE_CHECKING:
-    from widenet_frivolous.options import Mlp
+    from widenet_frivolous.models import Mlp
 
 UNITS = 32
 STDS = (1e-3, 1e-2)

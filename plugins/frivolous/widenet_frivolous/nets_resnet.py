@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from widenet.builtin.models.cifar_resnet import Basic, Norm, projection
+from widenet_frivolous.custom_layers import SamePool, make_activation, scaled
 from widenet_frivolous.initialise import draw, initialise
-from widenet_frivolous.nets_alexnet import scaled
-from widenet_frivolous.parts import SamePool, make_activation
 
 if TYPE_CHECKING:
-    from widenet_frivolous.options import ResNet
+    from widenet_frivolous.models import ResNet
 
 SMALL = (16, 32, 64), (9, 9, 9)
 """Channels and blocks of each stage of the 56 layers for CIFAR."""

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from widenet.capture import INPUT
 from widenet.errors import UsageError
@@ -32,6 +33,18 @@ class Point:
     def given(self) -> bool:
         """Whether it is what the module is given."""
         return self.name.endswith(INPUT)
+
+
+@contextlib.contextmanager
+def evaluating(net: nn.Module, cached: bool = False) -> Iterator[None]:
+    """A network in evaluation mode for a while, its masked weights multiplied out once where ``cached``."""
+    was_training = net.training
+    net.eval()
+    try:
+        with parametrize.cached() if cached else contextlib.nullcontext():
+            yield
+    finally:
+        net.train(was_training)
 
 
 @contextlib.contextmanager

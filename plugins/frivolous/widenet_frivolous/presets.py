@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from widenet_frivolous.experiments import on_cifar
+from widenet_frivolous.recipes import recipe
 
 Options = dict[str, Any]
 
-NUMBERED: dict[str, Options] = {f"id-{made.number}": made.options() for made in on_cifar()}
+NUMBERED: dict[str, Options] = {f"id-{made.number}": recipe(made) for made in on_cifar()}
 """The other 3,000 numbers, small networks, would slow down every listing; :mod:`.as_toml` writes them as files."""
 SMALL: dict[str, Options] = {
     "desk": {"arch": "alexnet-cifar:width=0.25", "dataset": "digits", "epochs": 10},

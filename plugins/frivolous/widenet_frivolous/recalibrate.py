@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from widenet_frivolous.conditions import Condition
-from widenet_frivolous.points import Call, Point, changed, reached
+from widenet_frivolous.perturb import Condition, holding
+from widenet_frivolous.points import Call, Point, changed, evaluating, reached
 
 Norms = Mapping[str, tuple[Tensor, Tensor]]
 """Running mean and variance, by the module's path."""
@@ -24,6 +24,7 @@ class Recalibrated(Condition):
 
     of: Condition
     norms: Norms
+    alone = True
 
     def change(self, net: nn.Module, name: str, value: Tensor, batch: int, intact: Tensor | None) -> Tensor | None:
         """As the perturbation's own."""
@@ -36,12 +37,7 @@ class Recalibrated(Condition):
             yield
 
     @property
-    def alone(self) -> bool:
-        """Always: the statistics are of this perturbation."""
-        return True
-
-    @property
-    def needs_intact(self) -> bool:
+    def needs_intact(self) -> bool:  # type: ignore[override]
         """As the perturbation's own."""
         return self.of.needs_intact
 
@@ -67,45 +63,27 @@ def estimated(
     Values are resampled from the perturbed network's own. The network is left as it was.
     """
     modules: dict[str, Any] = {path: net.get_submodule(path) for path in paths}
-    before = {path: (module.running_mean.clone(), module.running_var.clone()) for path, module in modules.items()}
-    counted = {path: (module.momentum, module.num_batches_tracked.clone()) for path, module in modules.items()}
-    was_training = net.training
-    net.eval()
-    try:
-        for module in modules.values():
-            module.reset_running_stats()
-            module.momentum = None  # a plain mean over batches
-            module.train()
-        with condition.within(net):
+    momenta = {path: module.momentum for path, module in modules.items()}
+    fresh = [(m.running_mean, 0.0) for m in modules.values()] + [(m.running_var, 1.0) for m in modules.values()]
+    with evaluating(net), holding([*fresh, *((m.num_batches_tracked, 0) for m in modules.values())]), condition.within(net):
+        try:
+            for module in modules.values():
+                module.momentum = None  # a plain mean over batches
+                module.train()
             for number, (x, _) in enumerate(batches):
                 changes = [(p, lambda v, p=p, n=number: condition.change(net, p.name, v, n, None)) for p in points]
                 with changed(net, changes):
                     net(x)
-        return {path: (module.running_mean.clone(), module.running_var.clone()) for path, module in modules.items()}
-    finally:
-        for path, module in modules.items():
-            module.running_mean.copy_(before[path][0])
-            module.running_var.copy_(before[path][1])
-            module.momentum = counted[path][0]
-            module.num_batches_tracked.copy_(counted[path][1])
-        net.train(was_training)
+            return {path: (module.running_mean.clone(), module.running_var.clone()) for path, module in modules.items()}
+        finally:
+            for path, module in modules.items():
+                module.momentum = momenta[path]
 
 
-@contextlib.contextmanager
-def with_norms(net: nn.Module, norms: Norms) -> Iterator[None]:
+def with_norms(net: nn.Module, norms: Norms) -> contextlib.AbstractContextManager[None]:
     """The network with these batch norm statistics; its own are put back."""
-    before: dict[str, tuple[Tensor, Tensor]] = {}
-    try:
-        with torch.no_grad():
-            for path, (mean, variance) in norms.items():
-                module: Any = net.get_submodule(path)
-                before[path] = module.running_mean.clone(), module.running_var.clone()
-                module.running_mean.copy_(mean)
-                module.running_var.copy_(variance)
-        yield
-    finally:
-        with torch.no_grad():
-            for path, (mean, variance) in before.items():
-                own: Any = net.get_submodule(path)
-                own.running_mean.copy_(mean)
-                own.running_var.copy_(variance)
+    new = []
+    for path, (mean, variance) in norms.items():
+        module: Any = net.get_submodule(path)
+        new += [(module.running_mean, mean), (module.running_var, variance)]
+    return holding(new)

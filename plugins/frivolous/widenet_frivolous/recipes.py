@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from widenet_frivolous.experiments import Experiment
+from widenet_frivolous.experiments import Experiment
 
 HELD_OUT = 0.05
 """Fraction of CIFAR's training images that the original meant to validate on."""
@@ -13,7 +12,10 @@ EPOCHS, RANDOM_TIMES, AUGMENTED_TIMES, PATIENCE, RANDOM_PATIENCE = 500, 10, 2, 5
 
 
 def recipe(experiment: Experiment) -> dict[str, Any]:
-    """The options of an experiment; those at the method's defaults are left out."""
+    """The method's options for an experiment, with ``arch`` and ``dataset``; those at their defaults are left out.
+
+    The seed is the command's to give.
+    """
     made = {"alexnet-cifar": _alexnet, "resnet56-cifar": _resnet, "mlp1": _mlp}[experiment.arch](experiment)
     made |= _optimiser(experiment)
     made |= {"lr_bs_factor": experiment.factor} if experiment.factor != 1 else {}

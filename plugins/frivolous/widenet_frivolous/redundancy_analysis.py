@@ -9,11 +9,12 @@ import torch
 
 from widenet import figures
 from widenet.errors import UsageError
+from widenet_frivolous.figure import draw_redundancy
 from widenet_frivolous.gathering import LOGITS, gather
-from widenet_frivolous.hidden import studied_layers
-from widenet_frivolous.layer_statistics import Arrays, Row, measured
-from widenet_frivolous.redundancy_config import Redundancy
-from widenet_frivolous.redundancy_figure import draw
+from widenet_frivolous.labels import studied
+from widenet_frivolous.layers import studied_layers
+from widenet_frivolous.options import Redundancy
+from widenet_frivolous.redundancy_rows import Arrays, Row, measured
 
 FEW = 5
 """Rows a unit, below which it is said that correlations are those of few samples."""
@@ -36,9 +37,10 @@ def study(run: Any, net: Any, data: Any, config: Redundancy) -> Iterator[Row]:
             _remark(run, layer, row)
     arrays = {f"{layer}/{name}": values for layer, (_, kept) in found.items() for name, values in kept.items()}
     run.save_arrays("redundancy", arrays)
-    shown = {layer: kept for layer, (_, kept) in found.items() if layer != LOGITS}
-    figures.save(draw(shown, f"{run.name}, {config.split}"), run, "redundancy")
-    yield from ({"layer": layer, "split": config.split, **row} for layer, (row, _) in found.items() if layer != LOGITS)
+    hidden = {layer: each for layer, each in found.items() if layer != LOGITS}
+    drawn = draw_redundancy({layer: kept for layer, (_, kept) in hidden.items()}, f"{run.name}: {config.split} samples")
+    figures.save(drawn, run, "redundancy")
+    yield from ({"layer": layer, "split": config.split, **row} for layer, (row, _) in hidden.items())
 
 
 def measure_layers(run: Any, net: Any, data: Any, config: Redundancy) -> dict[str, tuple[Row, Arrays]]:
@@ -49,6 +51,7 @@ def measure_layers(run: Any, net: Any, data: Any, config: Redundancy) -> dict[st
         WnError: a layer's outputs are not finite.
     """
     check_split(data, config.split)
+    data = studied(data, run)
     layers = studied_layers(net, getattr(data, config.split), config.layer)
     gathered = gather(run, net, data, layers, config)
     found = {layer: measured(each, config) for layer, each in gathered.items()}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from widenet.data import Data, Images
 from widenet.errors import UsageError
 from widenet_frivolous.cifar import Prepared
-from widenet_frivolous.config import Frivolous
+from widenet_frivolous.options import Frivolous
 
 DROPPED = 0.5
 """Fraction of units that dropout drops."""

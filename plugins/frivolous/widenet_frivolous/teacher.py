@@ -12,7 +12,7 @@ from widenet.data import Data, Images
 from widenet.errors import WnError
 
 if TYPE_CHECKING:
-    from widenet_frivolous.options import Teacher
+    from widenet_frivolous.datasets import Teacher
 
 BLOCK = 4_000_000
 """Numbers drawn at a time."""

@@ -12,10 +12,10 @@ from widenet.data import Data
 from widenet.errors import UsageError
 from widenet.masks import masks, plain_state
 from widenet.train import Epoch, evaluate, fit, parallel
-from widenet_frivolous.config import Frivolous
 from widenet_frivolous.experiments import note
 from widenet_frivolous.initialise import initialise
 from widenet_frivolous.labels import random_labels
+from widenet_frivolous.options import Frivolous
 from widenet_frivolous.regularise import regularised
 
 

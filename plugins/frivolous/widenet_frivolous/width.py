@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from statistics import fmean
 from typing import Any
-
-import numpy as np
 
 from widenet import figures
 from widenet.errors import UsageError
 from widenet.files import write_csv
 from widenet_frivolous.families import Family, families, width_of
-from widenet_frivolous.growth import Growth, bootstrapped, complement, normalised, over_orders
-from widenet_frivolous.redundancy_config import Width
-from widenet_frivolous.width_figure import draw
+from widenet_frivolous.figure import draw_widths
+from widenet_frivolous.growth import Growth, bootstrapped, complement, mean_and_deviation, normalised, over_orders
+from widenet_frivolous.options import Width
 from widenet_frivolous.width_values import ALL, Values, values_of
 
 Row = dict[str, Any]
 Curve = dict[float, list[float]]
 """By width factor the value of each run."""
+Curves = dict[tuple[str, str, str], Curve]
+"""By the family's label, the quantity and the layer."""
 QUANTITIES = ("prunability", "redundancy")
 NOT = "non-"
 """What is in front of a quantity's complement f / f_max less the quantity."""
@@ -109,12 +110,13 @@ def _growth(curve: Curve, quantity: str, run: Any, config: Width) -> Growth:
 def _about(of_runs: Sequence[float], family: Family, width: float, runs: Sequence[Any], largest: float) -> Row:
     accuracies = [runs[place].record["result"].get("test_accuracy") for place in family.runs[width]]
     known = [accuracy for accuracy in accuracies if accuracy is not None]
+    value, deviation = map(float, mean_and_deviation(of_runs))
     return {
         "runs": len(of_runs),
-        "fraction": float(np.mean(of_runs)) * largest / width,
-        "value": float(np.mean(of_runs)),
-        "sd": float(np.std(of_runs)),
-        "test_accuracy": float(np.mean(known)) if known else None,
+        "fraction": value * largest / width,
+        "value": value,
+        "sd": deviation,
+        "test_accuracy": fmean(known) if known else None,
     }
 
 
@@ -142,7 +144,7 @@ def _every_run(runs: Sequence[Any], found: Sequence[Family], values: Sequence[Va
                     yield {**head, "quantity": "redundancy", "layer": layer, "order": None, "fraction": value}
 
 
-def _draw(run: Any, curves: dict[tuple[str, str, str], Curve], grown: dict[tuple[str, str, str], Growth]) -> None:
+def _draw(run: Any, curves: Curves, grown: dict[tuple[str, str, str], Growth]) -> None:
     """Both figures, of all layers."""
     for name, prefix in (("width", ""), ("width-complement", NOT)):
         panels: dict[str, dict[str, Curve]] = {prefix + quantity: {} for quantity in QUANTITIES}
@@ -151,4 +153,6 @@ def _draw(run: Any, curves: dict[tuple[str, str, str], Curve], grown: dict[tuple
             if layer == ALL and quantity in panels:
                 panels[quantity][label] = curve
                 growth[quantity][label] = grown[label, quantity, layer].factor if grown else None
-        figures.save(draw(panels, growth, "mean and one deviation over runs; grey: in proportion to the width"), run, name)
+        figures.save(
+            draw_widths(panels, growth, "mean and one deviation over runs; grey: in proportion to the width"), run, name
+        )

@@ -8,13 +8,12 @@ from typing import Any
 
 import attrs
 
-from widenet_frivolous.curve_config import LEVELS, Prunability
 from widenet_frivolous.curves import threshold
 from widenet_frivolous.gathering import LOGITS
-from widenet_frivolous.kept_analyses import Kept, agree, kept_analyses
+from widenet_frivolous.kept_analyses import Kept, kept_analyses
+from widenet_frivolous.options import LEVELS, Prunability, Redundancy, Width
 from widenet_frivolous.prunability import thresholds
 from widenet_frivolous.redundancy_analysis import measure_layers
-from widenet_frivolous.redundancy_config import Redundancy, Width
 
 ALL = "all"
 """What stands for all layers: ablated at once for prunability, in the mean for redundancy."""
@@ -85,7 +84,7 @@ def _kept_prunability(run: Any, config: Width) -> dict[str, list[float]] | None:
         options = kept.options
         enough = "random" in options["order"] and "zero" in options["perturb"] and options["draws"] >= config.draws
         targets = options["targets"] == "both" or (options["targets"] == "all" and not config.per_layer)
-        if enough and targets and agree(options, wanted):
+        if enough and targets and kept.has(wanted):
             return _read(kept, config)
     return None
 
@@ -107,6 +106,6 @@ def _kept_redundancy(run: Any, config: Width) -> dict[str, Any] | None:
     """The rows by layer of the newest analysis that has the energy; None without one."""
     wanted = {"layer": config.layer, "split": config.split, "pool": config.pool, "rows": _redundancy(config).rows, "draw": 0}
     for kept in kept_analyses(run, "redundancy"):
-        if config.energy in kept.options["energies"] and agree(kept.options, wanted):
+        if config.energy in kept.options["energies"] and kept.has(wanted):
             return {row["layer"]: row for row in kept.rows}
     return None

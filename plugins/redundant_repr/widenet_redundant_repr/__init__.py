@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from widenet import Analysis, Comparison, Dataset, Method, Model, hookimpl
+from widenet import Analysis, Comparison, Dataset, Method, Model, Recipe, hookimpl
 from widenet_redundant_repr.config import ChunkDimension, Chunks, OverTraining, RedundantRepr
 from widenet_redundant_repr.datasets import DATASETS
 from widenet_redundant_repr.models import MODELS
@@ -42,17 +42,21 @@ def chunks_over_training(run: Any, net: Any, data: Any, config: OverTraining) ->
 
 
 def chunk_dimension(run: Any, net: Any, data: Any, config: ChunkDimension) -> Iterable[dict[str, Any]]:
-    """Intrinsic dimension of random chunks of a layer, by the distances to the two nearest neighbours (2-NN)."""
+    """Intrinsic dimension of random chunks of a layer, by the distances to the two nearest neighbours (2-NN), with a figure."""
+    from widenet import figures
     from widenet_redundant_repr.dimension import dimensions
+    from widenet_redundant_repr.figure_tables import dimensions as draw
 
-    return dimensions(run, net, data, config)
+    return figures.beside(dimensions(run, net, data, config), lambda rows: draw(rows, run.name), run, "chunk-dimension")
 
 
 def bias_variance(runs: Any, nets: Any, data: Any, config: Any) -> Iterable[dict[str, Any]]:
-    """Bias and variance of runs that differ in their seed, and the error of their ensemble, for each architecture."""
+    """Bias and variance of runs that differ in their seed, and the error of their ensemble, by architecture, with a figure."""
+    from widenet import figures
     from widenet_redundant_repr.across import across
+    from widenet_redundant_repr.figure_tables import bias_variance as draw
 
-    return across(runs, nets, data)
+    return figures.beside(across(runs, nets, data), draw, runs[0], "bias-variance")
 
 
 @hookimpl
@@ -80,6 +84,15 @@ def analyses() -> Iterable[Analysis]:
     yield Analysis("chunks-over-training", chunks_over_training, OverTraining)
     yield Analysis("chunk-dimension", chunk_dimension, ChunkDimension)
     yield Comparison("bias-variance", bias_variance)
+
+
+@hookimpl
+def recipes() -> Iterable[Recipe]:
+    """``wn reproduce redundant-repr/three-panels`` and ``width-series``."""
+    from widenet_redundant_repr.recipes import THREE_PANELS
+    from widenet_redundant_repr.recipes_width import WIDTH_SERIES
+
+    return [THREE_PANELS, WIDTH_SERIES]
 
 
 @hookimpl

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from statistics import mean, stdev
 from typing import Any
 
 from widenet import UsageError
@@ -15,7 +16,7 @@ def across(runs: Sequence[Any], nets: Sequence[Any], data: Any) -> Iterator[dict
     """Yield a row for all runs of one kind, that is of the same method, architecture and options.
 
     It has the squared error of their softmax outputs on the test samples with its bias and variance over seeds, the mean errors
-    of the runs, and that of their ensemble (summed logits).
+    of the runs (of the test error the deviation too, n - 1), and that of their ensemble (summed logits).
 
     Raises:
         UsageError: the runs are of different data, or there is only one of a kind.
@@ -35,6 +36,7 @@ def across(runs: Sequence[Any], nets: Sequence[Any], data: Any) -> Iterator[dict
             )
         logits, labels = [logits_of(nets[number], data.test) for number in members], data.test.labels()
         found = bias_variance(logits, labels)
+        test = [ensemble_error([each], labels) for each in logits]
         # Of the first run only the training samples are at hand; others may have set theirs apart differently.
         alike = not any(runs[number].option(name) for number in members for name in ("per_class", "val"))
         train = [ensemble_error([logits_of(nets[number], data.train)], data.train.labels()) for number in members if alike]
@@ -43,8 +45,9 @@ def across(runs: Sequence[Any], nets: Sequence[Any], data: Any) -> Iterator[dict
             "arch": spec(run.record["arch"]),
             "parameters": run.record.get("parameters"),
             "seeds": len(members),
-            "train_error": sum(train) / len(train) if train else None,
-            "test_error": sum(ensemble_error([each], labels) for each in logits) / len(logits),
+            "train_error": mean(train) if train else None,
+            "test_error": mean(test),
+            "test_error_deviation": stdev(test),
             "ensemble_error": ensemble_error(logits, labels),
             "loss": found.loss,
             "bias2": found.bias2,

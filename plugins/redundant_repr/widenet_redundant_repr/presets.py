@@ -72,5 +72,5 @@ PARITY: dict[str, Options] = {
     for width in PARITY_WIDTHS
 }
 """For methods that have an option ``loss``."""
-CHECK: dict[str, Options] = {"check": {"arch": "wrn28:k=1"}}
+CHECK: dict[str, Options] = {"check": {"arch": "wrn16:k=1"}}
 """What `wn check-plugin` runs, and the help shows."""

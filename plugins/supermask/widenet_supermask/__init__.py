@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from widenet import Analysis, Comparison, Export, Method, NoOptions, hookimpl
+from widenet import Analysis, Comparison, Export, Method, NoOptions, Recipe, hookimpl
 from widenet_supermask.checkpoints import CHECK, import_mask
 from widenet_supermask.config import Import, Supermask
-from widenet_supermask.overlap import mask_overlap
 from widenet_supermask.presets import BASELINES, PRESETS
 
 
@@ -35,6 +34,21 @@ def seed(run: Any, net: Any, path: Path, config: NoOptions) -> None:
     from widenet_supermask.seedfile import write_seed
 
     write_seed(run, net, path, config)
+
+
+def mask_overlap(runs: Any, nets: Any, data: Any, config: NoOptions) -> Iterable[dict[str, Any]]:
+    """Compare the masks of every pair of runs, layer by layer, with masks that keep as many weights at random.
+
+    jaccard: kept in both among kept in either; hamming: fraction of the weights that only one keeps; z: standard deviations
+    between the common weights and what chance gives. The last row of a pair, ``all``, sums over its layers. The figure shows
+    index and z by layer, and of three runs or more a matrix of all pairs.
+    """
+    from widenet import figures
+    from widenet_supermask import figure, overlap
+
+    names = [run.name for run in runs]
+    rows = overlap.mask_overlap(runs)
+    return figures.beside(rows, lambda found: figure.mask_overlap(found, names), runs[0], "mask-overlap")
 
 
 def _original(text: str) -> tuple[Mapping[str, Any], Sequence[str]]:
@@ -62,6 +76,14 @@ def analyses() -> Iterable[Analysis]:
 def exports() -> Iterable[Export]:
     """``wn export RUN --what seed``."""
     yield Export("seed", seed, suffix=".h5")
+
+
+@hookimpl
+def recipes() -> Iterable[Recipe]:
+    """``wn reproduce supermask/depth`` and others."""
+    from widenet_supermask.recipes import RECIPES
+
+    return RECIPES
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from widenet import NoOptions, UsageError
+from widenet import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,11 +70,8 @@ def total(counts: Iterable[Counts]) -> Counts:
     return Counts(*map(sum, zip(*map(attrs.astuple, counts), strict=True)))
 
 
-def mask_overlap(runs: Sequence[Any], nets: Any, data: Any, config: NoOptions) -> Iterator[dict[str, Any]]:
-    """Compare the masks of every pair of runs, layer by layer, with masks that keep as many weights at random.
-
-    jaccard: kept in both among kept in either; hamming: fraction of the weights that only one keeps; z: standard deviations
-    between the common weights and what chance gives. The last row of a pair, ``all``, sums over its layers.
+def mask_overlap(runs: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    """Yield a row a pair of runs and layer, and one of all its layers.
 
     Raises:
         UsageError: a run has no masks, or two have no layer in common.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from widenet import Analysis, Comparison, Method, Model, hookimpl
+from widenet import Analysis, Comparison, Method, Model, Recipe, hookimpl
 from widenet_weight_symmetry.across import symmetry_across
 from widenet_weight_symmetry.across_config import Across
 from widenet_weight_symmetry.config import FixedParam, Prune, RandomMask, ShuffledMask, Symmetry
@@ -49,9 +49,12 @@ def prune_by_magnitude(run: Any, net: Any, data: Any, config: Prune) -> dict[str
 
 def count_symmetry(run: Any, net: Any, data: Any, config: Symmetry) -> Iterable[dict[str, Any]]:
     """Count the permutations of its units that leave a run's masks as they are, layer by layer and in all."""
-    from widenet_weight_symmetry.analysis import symmetry
+    from widenet import figures
+    from widenet_weight_symmetry import figure
+    from widenet_weight_symmetry.analysis import TOTAL, symmetry
 
-    return symmetry(run, net, data, config)
+    rows = symmetry(run, net, data, config)
+    return figures.beside(rows, lambda found: figure.symmetry(found, TOTAL, run.name), run, "symmetry")
 
 
 @hookimpl
@@ -74,6 +77,14 @@ def analyses() -> Iterable[Analysis]:
     """``wn analyze symmetry`` and ``wn analyze symmetry-across``."""
     yield Analysis("symmetry", count_symmetry, Symmetry)
     yield Comparison("symmetry-across", symmetry_across, Across)
+
+
+@hookimpl
+def recipes() -> Iterable[Recipe]:
+    """``wn reproduce symmetry-vs-sparsity``."""
+    from widenet_weight_symmetry.recipes import SYMMETRY
+
+    yield SYMMETRY
 
 
 @hookimpl

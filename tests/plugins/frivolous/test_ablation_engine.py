@@ -7,9 +7,9 @@ from torch import nn
 
 from widenet.masks import Fixed, attach
 from widenet_frivolous.ablation import Ablation, Target, fitting, one_by_one
-from widenet_frivolous.conditions import Drop, Noise, Weights
-from widenet_frivolous.layers_chosen import layers_chosen
+from widenet_frivolous.layers import perturbed_layers
 from widenet_frivolous.orders import beginning
+from widenet_frivolous.perturb import Drop, Noise, Weights
 from widenet_frivolous.points import Point
 from widenet_frivolous.replay import replay
 
@@ -41,7 +41,7 @@ def test_curves_equal_the_textbook_way(name, kind):
     net, paths = NETS[name]
     split = images()
     engine = Ablation(net, split, 16)
-    layers = layers_chosen(net, engine, paths)
+    layers = perturbed_layers(net, engine, paths)
     groups = [*([layer] for layer in layers), layers]
     targets = [Target(tuple(layer.point for layer in group), conditions(group, kind)) for group in groups]
     for target, found in zip(targets, engine.measure(targets), strict=True):
@@ -97,7 +97,7 @@ def test_images_that_depend_on_one_another_do_not_go_together():
     torch.manual_seed(1)
     net = Mixing().eval()
     engine = Ablation(net, split := images(), 16)
-    layers = layers_chosen(net, engine, ["body.2"])
+    layers = perturbed_layers(net, engine, ["body.2"])
     assert engine.plan([layers[0].point]).kind == "cut"
     assert not engine.plan([layers[0].point]).apart
     target = Target((layers[0].point,), conditions(layers, "zero"))
@@ -143,7 +143,7 @@ def test_masks_stay_on_weights_with_noise():
 def test_nothing_is_left_behind():
     for net, paths in NETS.values():
         engine = Ablation(net, images(), 16)
-        layers = layers_chosen(net, engine, paths)
+        layers = perturbed_layers(net, engine, paths)
         engine.measure([Target(tuple(layer.point for layer in layers), conditions(layers, "zero"))])
         for module in net.modules():
             assert "forward" not in vars(module)

@@ -1,6 +1,7 @@
 """``wn export RUN --what frivolous-csv``: the original's tables, from what analyses have kept."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,13 +103,12 @@ def test_without_analyses_the_command_that_makes_them_is_named(wn, run, table, s
     assert said in answer.err
 
 
-def test_names_and_numbers_of_the_study():
-    from widenet_frivolous.csv_run import initialiser_number
+@pytest.mark.parametrize(
+    ("name", "number"), [("glorot-normal", 0), ("he-normal", 2), ("lecun-uniform", 5), (None, 0), ("study", 0)]
+)
+def test_initialisers_are_numbered_as_in_the_study(name, number):
+    from widenet.runs import Run
+    from widenet_frivolous.csv_export import about
 
-    assert [initialiser_number(name) for name in ("glorot-normal", "he-normal", "lecun-uniform", None, "study")] == [
-        0,
-        2,
-        5,
-        0,
-        0,
-    ]
+    parts = {"arch": {"options": {"init": name}}, "dataset": {"options": {}}, "options": {}}
+    assert about(Run(Path("runs/a/seed-0"), {"seed": 0, **parts}))["init_type"] == number

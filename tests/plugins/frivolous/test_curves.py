@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widenet_frivolous.bisection import middle
-from widenet_frivolous.curves import area, counts, spread, threshold
+from widenet_frivolous.curves import area, counts, middle, spread, threshold
 
 falling = st.lists(st.floats(0, 1), min_size=2, max_size=12).map(lambda values: [1.0, *sorted(values, reverse=True)])
 

@@ -6,10 +6,9 @@ import torch
 from small_nets import golden, mlp
 
 from widenet_frivolous.ablation import Ablation, Target, one_by_one
-from widenet_frivolous.conditions import Drop
 from widenet_frivolous.curves import counts, threshold
 from widenet_frivolous.orders import beginning, cluster
-from widenet_frivolous.perturb import noise_scale, noisy
+from widenet_frivolous.perturb import Drop, noise_scale, noisy
 from widenet_frivolous.points import Point
 
 FOUND = golden("robustness")

@@ -18,8 +18,8 @@ from widenet.errors import UsageError, WnError
 from widenet.runs import Run
 from widenet_frivolous import cifar, teacher
 from widenet_frivolous.cifar import Prepared
+from widenet_frivolous.datasets import StudyCifar, Teacher
 from widenet_frivolous.labels import random_labels, relabelled, studied
-from widenet_frivolous.options import StudyCifar, Teacher
 from widenet_frivolous.preprocessing import brighten, contrast, crop, resize, standardise
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "frivolous"

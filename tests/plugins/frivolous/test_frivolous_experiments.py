@@ -12,10 +12,10 @@ import pytest
 from widenet.options import build, resolve, split_spec
 from widenet.train.optimisers import learning_rate
 from widenet_frivolous.as_toml import main, toml
-from widenet_frivolous.config import Frivolous
 from widenet_frivolous.datasets import DATASETS
 from widenet_frivolous.experiments import ACTIVATIONS, INITIALISERS, experiments, note
 from widenet_frivolous.models import MODELS
+from widenet_frivolous.options import Frivolous
 from widenet_frivolous.presets import NUMBERED, PRESETS
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "frivolous"

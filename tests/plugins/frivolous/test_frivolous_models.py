@@ -14,8 +14,8 @@ from torch import nn
 from widenet.errors import UsageError
 from widenet.options import build as build_options
 from widenet.options import resolve, split_spec
+from widenet_frivolous.custom_layers import ResponseNorm, SamePool, make_activation
 from widenet_frivolous.models import MODELS
-from widenet_frivolous.parts import ResponseNorm, SamePool, make_activation
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "frivolous"
 COUNTS = json.loads((GOLDEN / "param_counts.json").read_text())

@@ -18,11 +18,10 @@ from widenet.runs import Run
 from widenet.testing import KILLER
 from widenet.train import Epoch
 from widenet_frivolous.cifar import Prepared
-from widenet_frivolous.config import Frivolous
 from widenet_frivolous.experiments import INITIALISERS
 from widenet_frivolous.initialise import draw, draw_cut, initialise, variance
-from widenet_frivolous.models import mlp1
-from widenet_frivolous.options import Mlp
+from widenet_frivolous.models import Mlp, mlp1
+from widenet_frivolous.options import Frivolous
 from widenet_frivolous.regularise import augmented, decayed_loss, regularised
 from widenet_frivolous.training import Selection, train_network
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from widenet.errors import UsageError
 from widenet_frivolous.gathering import sampled_rows
-from widenet_frivolous.hidden import studied_layers
+from widenet_frivolous.layers import studied_layers
 
 
 class Samples:

@@ -8,8 +8,7 @@ from small_nets import Batches, images, networks
 from torch import nn
 
 from widenet_frivolous.orders import ascending, beginning, cluster, greedy, random_order, reference
-from widenet_frivolous.points import Point
-from widenet_frivolous.unit_statistics import collected
+from widenet_frivolous.units import unit_statistics
 
 NAN = float("nan")
 
@@ -73,8 +72,7 @@ def test_the_greedy_order_takes_few_trials():
 def test_statistics_are_those_of_all_values():
     net, _ = networks()["conv"]
     split = images(60)
-    point = Point("convs.1")
-    found = collected(net, split, [point], 5, stream(), correlations=True, batch_size=16)["convs.1"]
+    found = unit_statistics(net, split, ["convs.1"], 5, stream(), correlations=True, batch_size=16)["convs.1"]
     values = []
     handle = net.get_submodule("convs.1").register_forward_hook(lambda *given: values.append(given[2].detach()))
     net(next(split.batches(60))[0])
@@ -104,16 +102,16 @@ def dead_net():
 
 
 def test_dead_units_have_no_selectivity_and_no_correlation():
-    found = collected(dead_net(), images(), [Point("2")], 5, stream(), correlations=True)["2"]
+    found = unit_statistics(dead_net(), images(), ["2"], 5, stream(), correlations=True)["2"]
     assert found.dead.tolist() == [True, False, True, False]
-    assert found.selectivity()[[0, 2]].tolist() == [0, 0]
+    assert found.selectivity().isnan().tolist() == [True, False, True, False]
     assert found.correlation(1).isnan().tolist() == [True, False, True, False]
     assert cluster(found.correlation(1)).tolist()[:2] == [1, 3]
 
 
 def test_a_class_without_samples_does_not_count():
     x, y = next(images(30).batches(30))
-    found = collected(dead_net(), Batches(x, y % 3), [Point("2")], 5, stream())["2"]
-    assert found.selectivity().isfinite().all()
+    found = unit_statistics(dead_net(), Batches(x, y % 3), ["2"], 5, stream())["2"]
+    assert found.selectivity()[[1, 3]].isfinite().all()
     with pytest.raises(ValueError, match="not asked for"):
         found.correlation(0)

@@ -1,17 +1,26 @@
 """What is done to layers, as contexts over any network."""
 
+import contextlib
+
 import pytest
 import torch
 from small_nets import Batches, images, networks
 from torch import nn
 
 from widenet.errors import UsageError
-from widenet_frivolous.conditions import Condition, Drop
-from widenet_frivolous.perturb import ablated, knocked_out, noisy_weight, of_others, with_noise, with_weights
+from widenet_frivolous.perturb import Condition, Drop, Noise, Weights, holding, knocked_out, noisy_weight, of_others
 from widenet_frivolous.points import Point, calls, changed
 from widenet_frivolous.recalibrate import behind, estimated, with_norms
 
 X, _ = next(images(12).batches(12))
+
+
+@contextlib.contextmanager
+def under(net, condition, *names):
+    """The network with points of it changed as a condition does."""
+    changes = [(Point(name), lambda value, name=name: condition.change(net, name, value, 0, None)) for name in names]
+    with condition.within(net), changed(net, changes):
+        yield
 
 
 def heard(net, path):
@@ -29,7 +38,7 @@ def test_units_are_overwritten_and_others_stay(replace):
     net, _ = networks()["conv"]
     plain = heard(net, "convs.1")
     chosen = torch.arange(6) < 2
-    with ablated(net, {"convs.1": chosen}, replace, {"convs.1": torch.arange(6.0)}):
+    with under(net, Drop({"convs.1": chosen}, replace, {"convs.1": torch.arange(6.0)}), "convs.1"):
         found = heard(net, "convs.1")
     assert torch.equal(found[:, ~chosen], plain[:, ~chosen])
     if replace == "zero":
@@ -44,14 +53,8 @@ def test_units_are_overwritten_and_others_stay(replace):
 
 def test_what_a_module_is_given():
     net, _ = networks()["functional"]
-    with torch.no_grad(), ablated(net, {"last:input": torch.ones(68, dtype=torch.bool)}):
+    with torch.no_grad(), under(net, Drop({"last:input": torch.ones(68, dtype=torch.bool)}), "last:input"):
         assert torch.equal(net(X), net.last.bias.expand(12, 5))
-
-
-def test_means_are_needed():
-    net, _ = networks()["conv"]
-    with pytest.raises(ValueError, match="takes the means"), ablated(net, {"convs.1": torch.ones(6, dtype=torch.bool)}, "mean"):
-        pass
 
 
 def test_values_of_others_are_never_ones_own():
@@ -65,7 +68,7 @@ def test_values_of_others_are_never_ones_own():
 def test_tokens_have_their_units_last():
     net = nn.Sequential(nn.Linear(7, 4), nn.ReLU()).eval()
     x = torch.randn(3, 5, 7)
-    with torch.no_grad(), ablated(net, {"1": torch.tensor([True, False, False, False])}):
+    with torch.no_grad(), under(net, Drop({"1": torch.tensor([True, False, False, False])}), "1"):
         assert not net(x)[..., 0].any()
         assert net(x)[..., 1:].any()
 
@@ -73,7 +76,7 @@ def test_tokens_have_their_units_last():
 def test_noise_is_as_large_as_each_sample_varies():
     net, _ = networks()["conv"]
     plain = heard(net, "convs.0")
-    with with_noise(net, {"convs.0": 0.5}, seed=1):
+    with under(net, Noise(0.5, 1), "convs.0"):
         added = heard(net, "convs.0") - plain
     ratio = added.flatten(1).std(1) / plain.flatten(1).std(1, unbiased=False)
     assert ratio.mean().item() == pytest.approx(0.5, rel=0.1)
@@ -94,10 +97,15 @@ def test_weights_with_noise_and_knocked_out():
 
 def test_weights_are_put_back_after_a_failure():
     net, _ = networks()["conv"]
-    before = net.get_submodule("convs.0").weight.detach().clone()
-    with pytest.raises(RuntimeError), with_weights(net, {"convs.0": torch.zeros_like(before), "convs.2": torch.zeros(7)}):
+    first, second = (net.get_submodule(path).weight for path in ("convs.0", "convs.2"))
+    before = first.detach().clone()
+    with pytest.raises(RuntimeError), holding([(first, torch.zeros_like(before)), (second, torch.zeros(7))]):
         pass
-    assert torch.equal(net.get_submodule("convs.0").weight, before)
+    assert torch.equal(first, before)
+    with pytest.raises(KeyError), Weights(1.0, 0, ("convs.0",), True).within(net):
+        assert not net.get_submodule("convs.0").weight.any()
+        raise KeyError
+    assert torch.equal(first, before)
 
 
 class Pair(nn.Module):
@@ -116,7 +124,7 @@ class Tuples(nn.Module):
 
 def test_the_first_of_several_outputs_counts():
     net = Tuples().eval()
-    with torch.no_grad(), ablated(net, {"pair": torch.ones(48, dtype=torch.bool)}):
+    with torch.no_grad(), under(net, Drop({"pair": torch.ones(48, dtype=torch.bool)}), "pair"):
         assert torch.equal(net(X), net.head.bias.expand(12, 5))
 
 

@@ -12,9 +12,9 @@ from widenet.errors import UsageError
 from widenet.runs import Run
 from widenet.store import read_arrays
 from widenet_frivolous.ablation import Target, one_by_one
-from widenet_frivolous.curve_config import Prunability
+from widenet_frivolous.ablation_curve import Curve
 from widenet_frivolous.curves import threshold
-from widenet_frivolous.lines import Line
+from widenet_frivolous.options import Prunability
 from widenet_frivolous.prunability import Study, study, thresholds
 
 FC = ("train", "--arch", "fc:hidden=12,8", "--dataset", "tiny", "--epochs", "2")
@@ -230,8 +230,8 @@ def test_the_accuracy_may_be_what_must_stay(plain_run):
 
 def test_equal_numbers_of_units_are_measured_once(plain_run, monkeypatch):
     measured = []
-    original = Line.condition
-    monkeypatch.setattr(Line, "condition", lambda self, key: measured.append(key) or original(self, key))
+    original = Curve.condition
+    monkeypatch.setattr(Curve, "condition", lambda self, key: measured.append(key) or original(self, key))
     Study(plain_run, hidden(2), small_data(), Prunability(draws=1)).curves()
     assert sorted(measured) == [(1,), (2,)]  # 1/6 of 2 rounds to none
 

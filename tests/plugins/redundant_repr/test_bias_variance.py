@@ -12,7 +12,8 @@ from widenet.runs import Run
 from widenet_redundant_repr.across import across
 
 COLUMNS = [
-    *("run", "arch", "parameters", "seeds", "train_error", "test_error", "ensemble_error", "loss", "bias2", "variance"),
+    *("run", "arch", "parameters", "seeds", "train_error", "test_error", "test_error_deviation"),
+    *("ensemble_error", "loss", "bias2", "variance"),
 ]
 FC = ("train", "--arch", "pmnist-fc:width=16,depth=3", "--epochs", "1", "--threads", "1", "--quiet", "--json")
 DIGITS, PARITY = ("--dataset", "digits"), ("--dataset", "parity:source=digits")
@@ -60,6 +61,7 @@ def test_two_networks_by_hand(tmp_path):
     assert list(row) == COLUMNS
     assert (row["run"], row["arch"], row["parameters"], row["seeds"]) == ("net", "core/fc:width=3,last=none", 9, 2)
     assert (row["train_error"], row["test_error"], row["ensemble_error"]) == (0.25, 0.25, 0.5)
+    assert row["test_error_deviation"] == pytest.approx(0.125**0.5)  # of 0 and 0.5
     assert row["loss"] == pytest.approx(0.425, abs=1e-6)
     assert row["variance"] == pytest.approx(2 * 0.0325, abs=1e-6)
     assert row["bias2"] == pytest.approx(0.36, abs=1e-6)

@@ -61,15 +61,20 @@ def captured(wn, wrn):
     return capture
 
 
+def with_deviations(*names):
+    return (*names, *(f"{name}_deviation" for name in names))
+
+
 def test_a_row_for_each_saved_epoch_and_size(rows):
     assert [(row["epoch"], row["size"]) for row in rows] == [(e, c) for e in (0, 1, 2) for c in (1, 2, 4, 8, 16)]
-    assert {tuple(row) for row in rows} == {("epoch", "size", *STATISTICS, *ERRORS, "reason")}
+    assert {tuple(row) for row in rows} == {("epoch", "size", *with_deviations(*STATISTICS, *ERRORS), "reason")}
 
 
 def test_an_empty_value_has_a_reason(rows):
     for row in rows:
         empty = {name for name, value in row.items() if value is None}
-        assert empty == ({"r2_out", "correlation_out"} if row["size"] == 16 else set())
+        alone = {name for name in row if name.endswith("_deviation")}
+        assert empty == ({"r2_out", "correlation_out", *alone} if row["size"] == 16 else set())
         assert row["reason"] == ("no neuron is outside the chunk" if empty else "")
 
 
@@ -84,9 +89,11 @@ def test_an_epoch_is_that_of_its_weights(rows, captured, epoch, tag):
 def test_statistics_are_means_over_the_chunks_drawn(rows, wrn, captured):
     features = captured("epoch-0001", "test")[0].astype(np.float64)
     chunks = drawn(16, [1, 2, 4], 3, Run.open(wrn).generator("chunks", 0, "over training"))[4]
-    expected = np.mean([textbook(features, chunk.numpy()) for chunk in chunks], 0)
+    each = [textbook(features, chunk.numpy()) for chunk in chunks]
+    expected, spread = np.mean(each, 0), np.std(each, 0, ddof=1)
     found = next(row for row in rows if (row["epoch"], row["size"]) == (1, 4))
     np.testing.assert_allclose([found[name] for name in STATISTICS], expected, rtol=1e-6)
+    np.testing.assert_allclose([found[f"{name}_deviation"] for name in STATISTICS], spread, rtol=1e-4)
     for name in STATISTICS:
         assert len({row[name] for row in rows if row["size"] == 4}) == 3  # another one in each epoch
 
@@ -129,14 +136,15 @@ def test_the_whole_layer_is_always_among_the_sizes(run, analysed):
 
 def test_another_layer_has_no_errors(run, analysed):
     found = analysed(run(*PARITY), "--layer", "linear_body.0", "--sizes", "4", "--draws", "1")
-    assert {tuple(row) for row in found} == {("epoch", "size", *STATISTICS, "reason")}
+    assert {tuple(row) for row in found} == {("epoch", "size", *with_deviations(*STATISTICS), "reason")}
 
 
 def test_a_figure_and_a_table_are_kept(rows, wrn):
     folder = next(wrn.glob("analyses/chunks-over-training-*/over-training.png")).parent
     assert (folder / "over-training.png").read_bytes().startswith(b"\x89PNG")
     words = (folder / "over-training.svg").read_text()
-    for said in ("test error", "train error", "r2", "correlation outside the chunk", "neurons of a chunk", "means over chunks"):
+    panels = ("test error (fraction)", "training error (fraction)", "R² of the layer", "|correlation| outside the chunk")
+    for said in (*panels, "neurons of a chunk", "means and standard deviations over chunks"):
         assert said in words, said
     assert len((folder / "result.csv").read_text().splitlines()) == 1 + len(rows)
 

@@ -41,7 +41,7 @@ class Masked:
 
 def rows(*stored):
     runs = [Masked(f"run-{number}", masks) for number, masks in enumerate(stored)]
-    return list(mask_overlap(runs, None, None, None)), runs[0].said
+    return list(mask_overlap(runs)), runs[0].said
 
 
 def of(n, kept):
