@@ -67,9 +67,7 @@ def check_recipe(recipe: Recipe) -> None:
             if empty := [key for key, values in stage.grid.items() if not values]:
                 raise ValueError(f"{what}, scale {scale}: {empty[0]} has no values, so nothing would run")
             if stage.after is not None and {"seed", "arch", "dataset"} & {*stage.options, *stage.grid}:
-                raise ValueError(
-                    f"{what}, scale {scale}: {stage.name} has network, data and seed from the runs before it"
-                )
+                raise ValueError(f"{what}, scale {scale}: {stage.name} has network, data and seed from the runs before it")
 
 
 def check_preset(component: Component, preset: str, values: Any) -> None:

@@ -83,9 +83,7 @@ def read(path: Path) -> tuple[dict[str, Any], Grid]:
     found, grid = content.pop("grid", {}), Grid()
     if not isinstance(found, dict) or (odd := [key for key, value in content.items() if isinstance(value, dict)]):
         what = "grid is no table" if not isinstance(found, dict) else f"[{odd[0]}] is unknown"
-        raise UsageError(
-            f"{path}: {what}; write lines such as epochs = 5, then [grid] and lines such as width = [0.5, 1]"
-        )
+        raise UsageError(f"{path}: {what}; write lines such as epochs = 5, then [grid] and lines such as width = [0.5, 1]")
     for key, values in found.items():
         counted = [part for value in values for part in _counted(value)] if isinstance(values, list) else _counted(values)
         _add(grid, key, counted, str(path))

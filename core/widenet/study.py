@@ -142,7 +142,8 @@ def _panel(axes: Axes, panel: Panel, rows: Sequence[Row]) -> None:
 
     scale = 100.0 if panel.percent else 1.0
     shown = [row for row in rows if row.get(panel.x) is not None and row.get(panel.y) is not None]
-    place, ticks = _places([row[panel.x] for row in shown] + [x for points in panel.paper.values() for x in points])
+    everywhere = [row[panel.x] for row in shown] + [x for points in panel.paper.values() for x in points]
+    place, ticks = _places(everywhere)
     for line in dict.fromkeys(str(row.get(panel.by, "")) for row in shown):
         at: dict[float, list[float]] = {}
         for row in shown:
@@ -159,7 +160,7 @@ def _panel(axes: Axes, panel: Panel, rows: Sequence[Row]) -> None:
     elif panel.log_x:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
-    elif few := _apart([x for line in axes.get_lines() for x in line.get_xdata()]):
+    elif few := _apart([place(x) for x in everywhere]):
         axes.set_xticks(few, [f"{x:g}" for x in few])
     if panel.log_y and shown and all(float(row[panel.y]).is_integer() for row in shown):
         axes.set_yscale("log", base=2)  # counts

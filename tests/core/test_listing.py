@@ -57,7 +57,7 @@ def test_list_plugins(wn):
     table = wn("list-plugins")
     assert table.err == ""
     assert table.out.splitlines()[0].split() == [
-        *("plugin", "version", "from", "status", "models", "datasets", "methods", "analyses", "exports"),
+        *("plugin", "version", "from", "status", "models", "datasets", "methods", "analyses", "exports", "recipes"),
     ]
     assert table.out.splitlines()[5].split()[:4] == ["supermask", "0.1.0", "widenet-supermask", "ok"]
 
@@ -272,7 +272,7 @@ def test_names_that_are_nothing(wn, shelf, supermask_run, site):
         (["show", "supermsk"], "there is nothing called 'supermsk'; did you mean 'supermask'?"),
         (["show", "zzz"], "there is no run 'zzz'; `wn runs` lists those in runs"),
         (["show", name_of(supermask_run)[:-1] + "1"], f"did you mean '{name_of(supermask_run)}'?"),
-        (["list", "model"], "Invalid value for 'models|datasets|methods|analyses|exports': 'model' is not one of"),
+        (["list", "model"], "Invalid value for 'models|datasets|methods|analyses|exports|recipes': 'model' is not one of"),
         (["list-plugin"], "unknown command 'list-plugin'; did you mean 'list-plugins'?"),
         (["list"], "Missing argument"),
         (["list-plugins", "--jsn"], "--json"),

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from alike import differences
-from processes import PATIENCE, wait_for
+from processes import PATIENCE, fork, wait_for
 
 from widenet.runs import listing
 
@@ -36,6 +36,16 @@ def methods():
 """
 
 
+HOLDER = """
+import time, pathlib
+from widenet.runs import writing
+
+with writing(pathlib.Path({!r})):
+    pathlib.Path("held").touch()
+    time.sleep(3)
+"""
+
+
 def ok(answer):
     assert answer.code == 0, answer.err
     return answer
@@ -48,12 +58,10 @@ def runs(cwd):
 @pytest.fixture(scope="module")
 def single(tmp_path_factory):
     """The runs of the grid, a command each."""
-    from conftest import here
-
     cwd = tmp_path_factory.mktemp("single")
     for lr in ("0.1", "0.01"):
         for seed in ("0", "1"):
-            ok(here("run", "train", *COMMON, "--lr", lr, "--seed", seed, "--threads", "1", cwd=cwd))
+            ok(fork(["run", "train", *COMMON, "--lr", lr, "--seed", seed, "--threads", "1"], cwd))
     return runs(cwd)
 
 
@@ -103,8 +111,8 @@ def test_a_failing_run_does_not_stop_the_others(wn, tmp_path):
     assert (tmp_path / "begun.txt").read_text().split() == ["0", "1", "2", "1"], "only what failed is run again"
 
 
-def test_killed_runs_resume(single, tmp_path):
-    command = [sys.executable, "-m", "widenet", *SWEEP, *GRID, "--jobs", "2", "--epochs", "400"]
+def test_ctrl_c_stops_all_runs_and_they_resume(tmp_path):
+    command = [sys.executable, "-m", "widenet", *SWEEP, *GRID[:2], "--jobs", "2", "--epochs", "60"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + PATIENCE
     while len(list(tmp_path.glob("runs/*/*/checkpoint.pt"))) < 2 and time.monotonic() < end:
@@ -115,6 +123,9 @@ def test_killed_runs_resume(single, tmp_path):
     assert "interrupted; to continue: wn sweep train" in err
     stopped = [run.record["status"] for run in listing(tmp_path / "runs")]
     assert stopped == ["interrupted"] * 2
+    fork([*SWEEP, *GRID[:2], "--epochs", "60"], tmp_path)
+    assert [run.finished for run in listing(tmp_path / "runs")] == [True] * 2
+    assert all("continuing after epoch" in (run.path / "log.txt").read_text() for run in listing(tmp_path / "runs"))
 
 
 def test_the_list_of_commands(wn, tmp_path):
@@ -163,13 +174,13 @@ def test_a_run_written_by_another_process_is_waited_for(wn, tmp_path):
     ok(wn("run", "train", *COMMON, "--seed", 0, "--threads", 1))
     (path,) = tmp_path.glob("runs/*/seed-0")
     held = path.with_name("seed-1")
-    script = f"import time, pathlib\nfrom widenet.runs import writing\nwith writing(pathlib.Path({str(held)!r})):\n    open('held', 'w')\n    time.sleep(3)\n"
+    script = HOLDER.format(str(held))
     with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path):
         wait_for(tmp_path / "held")
         began = time.monotonic()
         ok(wn(*SWEEP, "--grid", "seed=1..2", "--quiet"))
         assert time.monotonic() - began > 2
-    assert [run.seed for run in listing(tmp_path / "runs") if run.finished] == [0, 1, 2]
+    assert sorted(run.seed for run in listing(tmp_path / "runs") if run.finished) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("harm", ["moved", "no record", "damaged"])

@@ -111,7 +111,7 @@ def exports() -> Iterable[Export]:
 @hookimpl
 def recipes() -> Iterable[Recipe]:
     """``wn reproduce decompose/accuracy-by-k`` and others."""
-    from widenet_decompose.recipes import ACCURACY_BY_K
-    from widenet_decompose.recipes_gates import INFORMATION, NOISE
+    from widenet_decompose.claims import ACCURACY_BY_K
+    from widenet_decompose.claims_gates import INFORMATION, NOISE
 
     return [ACCURACY_BY_K, NOISE, INFORMATION]

@@ -81,16 +81,24 @@ def options(run: Any) -> dict[str, Any]:
     return {**values, **{name: value for name, value in own.items() if value is not None or name not in values}}
 
 
+def check_distinct(runs: Sequence[Any]) -> None:
+    """Refuse a run that is named twice.
+
+    Raises:
+        UsageError: one is.
+    """
+    paths = [run.path.resolve() for run in runs]
+    if twice := [run.name for run, path in zip(runs, paths, strict=True) if paths.count(path) > 1]:
+        raise UsageError(f"{twice[0]} is named twice; name every run once")
+
+
 def _check_alike(runs: Sequence[Any], config: Width) -> None:
-    seen: set[Any] = set()
+    check_distinct(runs)
     known = {name for run in runs for name in options(run)}
     for name in config.by:
         if name not in known:
             raise UsageError(f"--by {name}: no run has an option of this name")
     for run in runs:
-        if run.path.resolve() in seen:
-            raise UsageError(f"{run.name} is named twice; name every run once")
-        seen.add(run.path.resolve())
         width_of(run, config.factor)
         for what, first, other in _differences(runs[0], run, {config.factor, *config.by}):
             hint = f", or make curves of their own with --by {what}" if what in known else ""

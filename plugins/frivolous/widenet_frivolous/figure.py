@@ -104,7 +104,8 @@ def draw_widths(
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_formatter(lambda value, _: f"{value:g}" if value >= 1 else f"1/{1 / value:g}")
             axes.set(xlabel="width factor f", ylabel="fraction of the widest network", title=quantity)
-            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
+            if axes.get_legend_handles_labels()[1]:
+                axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
         figure.suptitle(title, fontsize=8)
     return figure
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from widenet import figures
 from widenet.capture import stream
 from widenet.errors import UsageError, WnError
+from widenet_frivolous.families import check_distinct
 from widenet_frivolous.figure import draw_similarity
 from widenet_frivolous.layers import studied_layers
 from widenet_frivolous.options import Similarity
@@ -63,11 +64,8 @@ def check_runs(runs: Sequence[Any]) -> None:
     Raises:
         UsageError: a run is named twice, or has inputs of another shape.
     """
-    seen: set[Any] = set()
+    check_distinct(runs)
     for run in runs:
-        if run.path.resolve() in seen:
-            raise UsageError(f"{run.name} is named twice; name every run once")
-        seen.add(run.path.resolve())
         mine, first = (tuple(each.record["shape"]) for each in (run, runs[0]))
         if mine != first:
             raise UsageError(f"{run.name} takes inputs {mine}, {runs[0].name} {first}; compare runs of the same inputs")

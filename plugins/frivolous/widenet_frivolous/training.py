@@ -40,17 +40,15 @@ def train_network(run: Any, net: nn.Module, data: Data, config: Frivolous) -> di
     factor = config.lr_bs_factor
     config = attrs.evolve(config, lr=config.lr * factor, batch_size=int(config.batch_size * factor))
     selection = Selection(config.select, config.patience, "best" if run.fits == 0 else f"loop-{run.fits}-best")
-    epochs = 0
     for epoch in fit(run, net, data, config, loss=loss):
-        epochs = epoch.number
         selection.look(run, net, epoch)
-        if reason := selection.finished(epochs):
-            run.say(f"{reason}: training ends after epoch {epochs}")
+        if reason := selection.finished():
+            run.say(f"{reason}: training ends after epoch {epoch.number}")
             break
-    selected = selection.restore(run, net, epochs)
+    selected = selection.restore(run, net)
     measured = evaluate(net, data.test, amp=config.amp)
     scores = {f"test_{key}": value for key, value in measured.items() if key != "loss"}
-    return {"epochs": epochs, "selected_epoch": selected, **scores}
+    return {"epochs": selection.last, "selected_epoch": selected, **scores}
 
 
 def _check(run: Any, net: nn.Module, data: Data, config: Frivolous) -> None:
@@ -77,37 +75,41 @@ class Selection:
     """What the core keeps the best epoch's weights under, where it is chosen on validation."""
     best: float = -1.0
     epoch: int = 0
-    seen: bool = attrs.field(default=False, init=False)
+    last: int = 0
+    """The last epoch there was."""
 
     def look(self, run: Any, net: nn.Module, epoch: Epoch) -> None:
-        """Take note of an epoch, of those before it as well when a run is resumed; keep it where it is the best by training."""
-        if self.by == "last":
-            return
-        if not self.seen:  # only after its first epoch has the loop cut the metrics back to its checkpoint
-            self.seen = True
-            for line in parallel.from_leading(run.metrics()[: epoch.number - 1] if epoch.number > 1 else []):
-                self._better(line, line.get("epoch", 0))
+        """Take note of an epoch, and keep it where it is the best by training."""
+        self._catch_up(run, epoch.number - 1)  # only now has the loop cut the metrics back to its checkpoint
         if self._better(epoch.values, epoch.number) and self.by == "train":
             run.save_weights("best-train", plain_state(net))
 
+    def finished(self) -> str:
+        """Why training ends after the last epoch; empty where it goes on."""
+        if self.by == "train" and self.best == 1:
+            return "every training sample is right"
+        if self.patience and self.last - self.epoch >= self.patience:
+            return f"no better {self.by} accuracy in {self.patience} epochs"
+        return ""
+
+    def restore(self, run: Any, net: nn.Module) -> int:
+        """Put the selected epoch's weights back into ``net``; its number."""
+        self._catch_up(run)
+        if self.by == "last":
+            return self.last
+        net.load_state_dict(run.weights("best-train" if self.by == "train" else self.tag))
+        return self.epoch
+
+    def _catch_up(self, run: Any, epochs: int | None = None) -> None:
+        """Take note of so many epochs, or all, that were trained before the run was resumed."""
+        if not self.last:
+            for line in parallel.from_leading(run.metrics()[:epochs]):
+                self._better(line, line["epoch"])
+
     def _better(self, values: Mapping[str, Any], number: int) -> bool:
+        self.last = number
         accuracy = values.get(f"{self.by}/accuracy")
         if accuracy is None or accuracy <= self.best:
             return False
         self.best, self.epoch = accuracy, number
         return True
-
-    def finished(self, number: int) -> str:
-        """Why training ends after this epoch; empty where it goes on."""
-        if self.by == "train" and self.best == 1:
-            return "every training sample is right"
-        if self.patience and number - self.epoch >= self.patience:
-            return f"no better {self.by} accuracy in {self.patience} epochs"
-        return ""
-
-    def restore(self, run: Any, net: nn.Module, last: int) -> int:
-        """Put the selected epoch's weights back into ``net``; its number."""
-        if self.by == "last":
-            return last
-        net.load_state_dict(run.weights("best-train" if self.by == "train" else self.tag))
-        return self.epoch

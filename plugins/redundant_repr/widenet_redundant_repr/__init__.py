@@ -89,8 +89,8 @@ def analyses() -> Iterable[Analysis]:
 @hookimpl
 def recipes() -> Iterable[Recipe]:
     """``wn reproduce redundant-repr/three-panels`` and ``width-series``."""
-    from widenet_redundant_repr.recipes import THREE_PANELS
-    from widenet_redundant_repr.recipes_width import WIDTH_SERIES
+    from widenet_redundant_repr.claims import THREE_PANELS
+    from widenet_redundant_repr.claims_width import WIDTH_SERIES
 
     return [THREE_PANELS, WIDTH_SERIES]
 

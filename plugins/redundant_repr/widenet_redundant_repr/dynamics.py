@@ -55,7 +55,7 @@ def saved_epochs(run: Any) -> list[tuple[int, str]]:
     found = {int(match[1]): tag for tag in tags if (match := TAG.fullmatch(tag))}
     if "init" in tags:
         found[0] = "init"
-    if not found and "save_every" not in run.record["options"]:
+    if not found and not run.metrics():
         raise UsageError(f"{run.name} has no weights but the last: {run.record['component']} does not train")
     if not found:
         raise UsageError(f"{run.name} saved no weights on the way; train it with --save-every 1, or --save-at 1,2,5,10")

@@ -81,7 +81,7 @@ def exports() -> Iterable[Export]:
 @hookimpl
 def recipes() -> Iterable[Recipe]:
     """``wn reproduce supermask/depth`` and others."""
-    from widenet_supermask.recipes import RECIPES
+    from widenet_supermask.claims import RECIPES
 
     return RECIPES
 

@@ -82,7 +82,7 @@ def analyses() -> Iterable[Analysis]:
 @hookimpl
 def recipes() -> Iterable[Recipe]:
     """``wn reproduce symmetry-vs-sparsity``."""
-    from widenet_weight_symmetry.recipes import SYMMETRY
+    from widenet_weight_symmetry.claims import SYMMETRY
 
     yield SYMMETRY
 

@@ -11,8 +11,8 @@ from widenet.grid import cells
 from widenet.recipes import SCALES
 from widenet.runs import Run
 from widenet.study import Study, Trial, judged
-from widenet_decompose.recipes import ACCURACY_BY_K, accuracy_by_k
-from widenet_decompose.recipes_gates import INFORMATION, NOISE, information, noise
+from widenet_decompose.claims import ACCURACY_BY_K, accuracy_by_k
+from widenet_decompose.claims_gates import INFORMATION, NOISE, information, noise
 
 RECIPES = [ACCURACY_BY_K, NOISE, INFORMATION]
 
@@ -46,7 +46,7 @@ def test_accuracy_by_k_holds_every_set_against_the_full_layer(tmp_path):
         "random": 5,
         "fine-tuned": 5,
     }
-    assert [row["lost"] for row in rows] == pytest.approx([0, 0.1, 0.05, 0.6, -0.02])
+    assert [row["lost"] for row in rows] == pytest.approx([-0.02, 0, 0.1, 0.05, 0.6])
     assert [judged(claim, rows).mean for claim in ACCURACY_BY_K.claims] == pytest.approx([-0.1, 0.02, 0.5, -0.05])
     assert [judged(claim, rows).holds for claim in ACCURACY_BY_K.claims] == ["no", "yes", "yes", "no"]
 

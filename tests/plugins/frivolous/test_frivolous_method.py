@@ -9,11 +9,11 @@ import torch
 from widenet.runs import Run
 from widenet_frivolous import prunability, redundancy_analysis, training, width_values
 
-TINY = ("frivolous", "--dataset", "tiny", "--epochs", "1")
+TINY = ("frivolous", "--dataset", "tiny")
 
 
 def of(width, *words):
-    return (*TINY, "--arch", f"conv2:width={width}", *words)
+    return (*TINY, "--arch", f"conv2:width={width}", *(() if "--epochs" in words else ("--epochs", "1")), *words)
 
 
 def refuse(*given):
@@ -59,24 +59,24 @@ def test_analyses_of_another_state_of_the_run_do_not_count(wn, home, run):
     assert json.loads(kept.read_text())["of"]["epochs"] == 1
 
 
-def test_an_interruption_between_training_and_study_is_made_good(wn, home, run, monkeypatch):
-    words = of(0.125, "--seed", "5")
+@pytest.mark.parametrize("words", [(), ("--select", "train")], ids=["last", "train"])
+def test_an_interruption_between_training_and_study_is_made_good(wn, run, tmp_path, monkeypatch, words):
+    words = of(0.125, "--epochs", "2", *words)
+    expected = Run.open(run(*words))
 
     def interrupt(*given):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(redundancy_analysis, "measure_layers", interrupt)
-        assert wn("run", *words, "--threads", "1", "--quiet", cwd=home).code != 0
-    trained = []
-    monkeypatch.setattr(training.Selection, "look", lambda *given: trained.append(given))
-    answer = wn("run", *words, "--threads", "1", "--json", "--quiet", cwd=home)
+        assert wn("run", *words, "--threads", "1", "--quiet").code == 130
+    monkeypatch.setattr(training.Selection, "look", refuse)  # nothing is left to train
+    answer = wn("run", *words, "--threads", "1", "--json", "--quiet")
     assert answer.code == 0, answer.err
-    assert not trained
-    assert {path.name.partition("-")[0] for path in (home / answer.json["run"] / "analyses").glob("*-*/")} == {
-        "prunability",
-        "redundancy",
-    }
+    assert answer.json["result"] == expected.record["result"]
+    kept = {path.parent.name for path in (tmp_path / answer.json["run"]).glob("analyses/*/result.json")}
+    assert kept == {path.parent.name for path in expected.path.glob("analyses/*/result.json")}
+    assert len(kept) == 2
 
 
 @pytest.mark.parametrize("labels", ["true", "random"])

@@ -166,8 +166,8 @@ def test_a_resumed_selection_remembers(tmp_path):
     chosen = Selection("train", 1, "best")
     chosen.look(run, net, Epoch(2, {"train/accuracy": 0.5}))
     assert (chosen.epoch, chosen.best) == (1, 0.9)
-    assert chosen.finished(2).startswith("no better train accuracy")
-    assert chosen.restore(run, net, 2) == 1
+    assert chosen.finished().startswith("no better train accuracy")
+    assert chosen.restore(run, net) == 1
 
 
 @pytest.mark.parametrize(("select", "extra"), [("val", ["--val", "0.25"]), ("train", [])])

@@ -10,8 +10,8 @@ from widenet.grid import cells
 from widenet.recipes import SCALES
 from widenet.runs import Run
 from widenet.study import Study, Trial, judged
-from widenet_redundant_repr.recipes import THREE_PANELS, three_panels
-from widenet_redundant_repr.recipes_width import DECAY, NONE, WIDTH_SERIES, width_series
+from widenet_redundant_repr.claims import THREE_PANELS, three_panels
+from widenet_redundant_repr.claims_width import DECAY, NONE, WIDTH_SERIES, width_series
 
 
 def chunk(size, test, train=0.0, r2=1.0, outside=0.0, of="layer", chunks="random"):

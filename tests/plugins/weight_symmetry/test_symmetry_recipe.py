@@ -10,7 +10,7 @@ from widenet.cli.reproducing import Reproduction
 from widenet.grid import cells
 from widenet.recipes import SCALES
 from widenet.study import Study, Trial, judged
-from widenet_weight_symmetry.recipes import COPIES, DENSE, SYMMETRY, rank_correlation, symmetry_vs_sparsity
+from widenet_weight_symmetry.claims import COPIES, DENSE, SYMMETRY, rank_correlation, symmetry_vs_sparsity
 
 
 def trial(path, label, kind, sparsity, permutations, accuracy):

@@ -7,7 +7,7 @@ from typing import Any
 
 from widenet import Claim, Panel, Recipe, Stage
 from widenet.recipes import at_largest, difference, extremes
-from widenet_supermask.recipes_shared import (
+from widenet_supermask.claims_shared import (
     FULL,
     FULL_DENSE,
     PAPER,

@@ -7,7 +7,7 @@ from typing import Any
 
 from widenet import Claim, Panel, Recipe, Stage
 from widenet.recipes import Measure, difference
-from widenet_supermask.recipes_shared import FULL, PAPER, SEEDS, SMALL, SMOKE, Options, Row, accuracies, fractions
+from widenet_supermask.claims_shared import FULL, PAPER, SEEDS, SMALL, SMOKE, Options, Row, accuracies, fractions
 
 NETS = ("conv2", "conv4", "conv6", "conv8")
 RANKED, SAMPLED = "edge-popup", "sampled"

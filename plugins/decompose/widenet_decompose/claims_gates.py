@@ -7,7 +7,7 @@ from typing import Any
 
 from widenet import Claim, Panel, Recipe
 from widenet.recipes import SCALES, difference
-from widenet_decompose.recipes_stages import PAPER, both, units
+from widenet_decompose.claims_stages import PAPER, both, units
 
 PLAIN, LOWEST, HIGHEST = "plain: most frequent", "gated: lowest gates", "gated: highest gates"
 SUBSET = 1017

@@ -7,7 +7,7 @@ from typing import Any
 
 from widenet import Claim, Panel, Recipe, Stage
 from widenet.recipes import difference
-from widenet_supermask.recipes_shared import PAPER, QUICK_DENSE, SMALL, SMOKE, TRAINED, Options, Row, accuracies
+from widenet_supermask.claims_shared import PAPER, QUICK_DENSE, SMALL, SMOKE, TRAINED, Options, Row, accuracies
 
 BASE, DEEPER, WIDER = "base", "deeper", "wider"
 NORMAL, CONSTANT = "kaiming_normal", "signed_constant"

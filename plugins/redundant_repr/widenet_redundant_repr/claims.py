@@ -1,4 +1,4 @@
-"""Recipe for ``wn reproduce``: the paper's three panels, of chunks of one layer. The other is in :mod:`.recipes_width`."""
+"""Recipe for ``wn reproduce``: the paper's three panels, of chunks of one layer. The other is in :mod:`.claims_width`."""
 
 from __future__ import annotations
 

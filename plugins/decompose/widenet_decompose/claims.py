@@ -1,4 +1,4 @@
-"""Recipes for ``wn reproduce``: accuracy by the number of units a class. The others are in :mod:`.recipes_gates`."""
+"""Recipes for ``wn reproduce``: accuracy by the number of units a class. The others are in :mod:`.claims_gates`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from widenet import Claim, Panel, Recipe, Stage
 from widenet.recipes import SCALES, difference
-from widenet_decompose.recipes_stages import NAMES, PAPER, plain
+from widenet_decompose.claims_stages import NAMES, PAPER, plain
 
 SIZES = "1,2,3,5,8,10,15,20,30,64"
 """Units of each class; the last is all of them."""
@@ -30,12 +30,14 @@ def accuracy_by_k(study: Any) -> Iterator[dict[str, Any]]:
     the layer alone, which recovers as much. Its tables for ImageNet could not be had, and are not here.
     """
     for trial in study.trials:
-        about = {"seed": trial.values["seed"]}
-        if trial.values["label"] == "decomposed":
-            yield from ({**about, **row} for row in _curves(trial.run.path / "decompose.csv"))
-        elif trial.values["label"] == "fine-tuned":
+        if trial.values["label"] == "fine-tuned":
             full, accuracy = trial.result["full_accuracy"], trial.result["test_accuracy"]
-            yield {**about, **TUNED, "k": trial.result["k"], "accuracy": accuracy, "lost": full - accuracy}
+            about = {"seed": trial.values["seed"], **TUNED, "k": trial.result["k"]}
+            yield {**about, "accuracy": accuracy, "lost": full - accuracy}
+    for trial in study.trials:
+        if trial.values["label"] == "decomposed":
+            for row in _curves(trial.run.path / "decompose.csv"):
+                yield {"seed": trial.values["seed"], **row}
 
 
 def _curves(path: Any) -> Iterator[dict[str, Any]]:
