@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from widenet import Analysis, Comparison, Dataset, Export, Method, Model, hookimpl
+from widenet import Analysis, Comparison, Dataset, Export, Method, Model, Recipe, hookimpl
 from widenet_frivolous.datasets import DATASETS
 from widenet_frivolous.models import MODELS
 from widenet_frivolous.options import Frivolous, Prunability, Redundancy, Similarity, StudyCsv, Width
@@ -93,3 +93,11 @@ def analyses() -> Iterable[Analysis]:
 def exports() -> Iterable[Export]:
     """``wn export RUN --what frivolous-csv``."""
     yield Export("frivolous-csv", write_tables, StudyCsv, suffix=".csv")
+
+
+@hookimpl
+def recipes() -> Iterable[Recipe]:
+    """``wn reproduce frivolous/redundancy-by-width`` and others."""
+    from widenet_frivolous.claims import RECIPES
+
+    return RECIPES
