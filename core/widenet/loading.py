@@ -90,7 +90,7 @@ def _give_up(plugin: Plugin, error: BaseException) -> None:
 
 
 def _module(source: EntryPoint | Path) -> Any:
-    if isinstance(source, EntryPoint):
+    if not isinstance(source, Path):  # its class may be the backport's, which other packages install over the library's
         return source.load()
     import importlib.util
 

@@ -161,7 +161,7 @@ def _panel(axes: Axes, panel: Panel, rows: Sequence[Row]) -> None:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
     elif few := _apart([place(x) for x in everywhere]):
-        axes.set_xticks(few, [f"{x:g}" for x in few])
+        axes.set_xticks(few, [f"{x:.2g}" if x < 100 else f"{x:g}" for x in few])
     if panel.log_y and shown and all(float(row[panel.y]).is_integer() for row in shown):
         axes.set_yscale("log", base=2)  # counts
         axes.yaxis.set_major_formatter("{x:g}")

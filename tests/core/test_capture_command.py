@@ -269,7 +269,7 @@ def test_one_process_at_a_time(copied, tmp_path):
     words = ("capture", run.path, "--layers", "linear.0", "--split", "train", "--json", "--quiet")
     with started(words, tmp_path, "captured:1:hold") as first:
         wait_for(tmp_path / HELD)
-        line = refused(fork(words, tmp_path))
+        line = refused(fork(words, tmp_path), 73)
         assert re.fullmatch(rf"process {first.process.pid} on \S+ is writing \S+/activations; wait for it to end", line)
         (tmp_path / HELD).unlink()
         one = ok(first.wait())

@@ -227,7 +227,7 @@ def writer(tmp_path):
 @pytest.mark.parametrize("extra", [[], ["--fresh"]])
 def test_a_second_writer_is_refused(extra, writer, tmp_path):
     answer = fork(["run", *METHODS["train"], *extra], tmp_path)
-    assert answer.code == 2
+    assert answer.code == 73
     assert f"process {writer.process.pid} on {os.uname().nodename} is writing" in answer.line
     assert len(list((tmp_path / "runs").glob("*/*seed-0"))) == 1
     (tmp_path / HELD).unlink()
