@@ -12,7 +12,7 @@ import attrs
 
 from widenet.components import Component, Settings
 from widenet.files import fingerprint
-from widenet.options import changed, effective
+from widenet.options import COMMAND_LINE, changed, effective
 from widenet.plugins import Registry
 from widenet.runs import SCHEMA, Run, folder
 
@@ -37,7 +37,8 @@ class Plan:
 
     def with_seed(self, seed: int, argv: tuple[str, ...]) -> Plan:
         """The same plan from another seed, as the command ``argv`` would make it."""
-        return attrs.evolve(self, settings=attrs.evolve(self.settings, seed=seed), argv=argv)
+        sources = {**self.sources, "seed": COMMAND_LINE}
+        return attrs.evolve(self, settings=attrs.evolve(self.settings, seed=seed), argv=argv, sources=sources)
 
     @property
     def identity(self) -> dict[str, Any]:

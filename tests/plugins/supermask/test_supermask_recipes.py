@@ -10,12 +10,12 @@ from widenet.grid import cells
 from widenet.recipes import SCALES
 from widenet.runs import Run
 from widenet.study import Study, Trial, judged
-from widenet_supermask.config import Supermask
 from widenet_supermask.claims import RECIPES
 from widenet_supermask.claims_depth import DEPTH, depth
 from widenet_supermask.claims_shared import SUPERMASK, TRAINED
 from widenet_supermask.claims_weights import on_every_network
 from widenet_supermask.claims_width import AS_MANY, WIDTH, width
+from widenet_supermask.config import Supermask
 
 MASKED = [
     ("conv2", 0.1, 0.5),
