@@ -255,6 +255,7 @@ def test_the_table_is_long():
 
 
 def test_no_download_is_one_line_with_the_way_out(wn, monkeypatch, tmp_path):
+    monkeypatch.setattr("urllib.request._opener", None)  # it is made once a process, for the proxies of that moment
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):

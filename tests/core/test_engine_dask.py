@@ -198,10 +198,8 @@ def test_left_early_the_rest_are_stopped(interrupted, cluster, cwd):
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "no://such:1", "tcp://127.0.0.1:port", ""])
 def test_a_scheduler_that_cannot_be_reached(address, monkeypatch):
     monkeypatch.setattr(dask, "CONNECT", 0.5)
-    began = time.monotonic()
     with pytest.raises(UsageError) as caught:
         next(dask.commands([["list", "models"]], address))
-    assert time.monotonic() - began < 10
     assert str(caught.value).startswith(f"no dask scheduler at {address} (")
     assert "\n" not in str(caught.value)
 

@@ -157,9 +157,7 @@ def test_a_server_that_never_answers_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(published, "PATIENCE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}/x-0123abcd.pth"
-        # A machine under load was once seen to refuse the connection instead.
-        said = [fails(url, tmp_path / "w") for _ in range(3)]
-        assert any("timed out" in line for line in said), said
+        assert "timed out" in fails(url, tmp_path / "w")
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(site, tmp_path):

@@ -84,11 +84,28 @@ def _connected(scheduler: str) -> Iterator[Any]:
 
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a lost scheduler is told of by the commands
     try:
+        asyncio.run(_reach(scheduler))
         client = Client(scheduler, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UsageError(f"no dask scheduler at {scheduler} ({error}); start one: dask scheduler") from None
     with client:
         yield client
+
+
+async def _reach(scheduler: str) -> None:
+    """Connect and hang up.
+
+    Raises:
+        OSError: Nothing answers there.
+        ValueError: This is not an address.
+
+    A client that cannot connect is left to the collector, which closes it at any time: while the next one starts, for ever.
+    """
+    from distributed.comm.core import connect
+    from distributed.security import Security
+
+    comm = await connect(scheduler, timeout=CONNECT, **Security().get_connection_args("client"))
+    comm.abort()
 
 
 def _outcome(future: Any) -> WnError | None:

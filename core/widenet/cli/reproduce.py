@@ -84,6 +84,7 @@ def recipe_command(recipe: Recipe, name: str) -> click.Command:
 def _reproduce(registry: Registry, recipe: Recipe, given: dict[str, Any], front: list[str]) -> int:
     from widenet.cli.reproduced import keep, told
     from widenet.cli.reproducing import Reproduction
+    from widenet.runs import Run
 
     common = {key: given[key] for key in SETTINGS if given[key] is not None}
     work = Reproduction(registry, recipe, given["scale"], common, front, quiet=given["quiet"])
@@ -103,7 +104,8 @@ def _reproduce(registry: Registry, recipe: Recipe, given: dict[str, Any], front:
         print_rows([told(verdict) for verdict in verdicts], as_json=False)
         click.echo(f"kept in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     if given["report"] is not None:
-        _report(recipe, [trial.run for trial in study.trials], verdicts, figures, given["report"])
+        runs = [Run.open(trial.run.path, registry=registry) for trial in study.trials]
+        _report(recipe, runs, verdicts, figures, given["report"])
     for label, error in failures:
         click.echo(f"wn: {label}: {error}", err=True)
     return 1 if failures else 0

@@ -7,8 +7,8 @@ from typing import Any
 
 from widenet import Claim, Panel, Recipe, Stage
 from widenet.recipes import SCALES, difference, extremes, slope, value
-from widenet_redundant_repr.presets import CIFAR, DATASETS, DENSENETS
 from widenet_redundant_repr.claims import MLP, PAPER, REPEATS
+from widenet_redundant_repr.presets import CIFAR, DATASETS, DENSENETS
 
 DECAY, NONE, ENSEMBLE = "weight decay", "no weight decay", "seeds together"
 """Lines of the figure."""
