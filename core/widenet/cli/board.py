@@ -68,6 +68,7 @@ class LiveBoard(Board):
     def __init__(self, jobs: Sequence[tuple[str, Plan]], console: Any) -> None:
         super().__init__(jobs)
         self.console, self.began = console, time.monotonic()
+        self.seen = (0.0, self.began)
 
     def say(self, line: str) -> None:
         """Print it above the display."""
@@ -97,8 +98,14 @@ class LiveBoard(Board):
                 yield label, (found[0], getattr(plan.config, "epochs", 0), found[1])
 
     def _remaining(self, done: float) -> str:
-        spent = time.monotonic() - self.began
-        return f"about {_clock(spent / done * (len(self.jobs) - done))} left" if done else _clock(spent)
+        """From the last epoch that ended, counted down since."""
+        now = time.monotonic()
+        if done != self.seen[0]:
+            self.seen = (done, now)
+        done, then = self.seen
+        if not done:
+            return _clock(now - self.began)
+        return f"about {_clock(max(0, (then - self.began) / done * (len(self.jobs) - done) - (now - then)))} left"
 
 
 def progress(path: Path) -> tuple[int, str] | None:
