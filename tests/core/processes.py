@@ -22,10 +22,8 @@ import attrs
 from answers import Answer
 
 PRELOADED = (
-    *("pytest", "torch", "torch._dynamo", "h5py", "filelock"),
-    *("widenet.cli.main", "widenet.cli.progress", "widenet.cli.summary", "widenet.execute", "widenet.analyse"),
-    *("widenet.opening", "widenet.train", "widenet.builtin.datasets.tiny", "widenet.builtin.models.fc"),
-    *("widenet.builtin.models.conv", "widenet_supermask.method"),
+    *("pytest", "widenet.cli.loaded", "widenet.cli.progress", "widenet.cli.summary"),
+    *("widenet.builtin.datasets.tiny", "widenet.builtin.models.fc", "widenet.builtin.models.conv", "widenet_supermask.method"),
 )
 PATIENCE = 60.0
 HELD = "held"

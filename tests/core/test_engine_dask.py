@@ -46,7 +46,7 @@ class Cluster:
             process.terminate()
         for process in reversed(self.processes):
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(20)
+                process.wait(5)  # a worker may wait for its scheduler, which is gone
             process.kill()
             process.wait()
 

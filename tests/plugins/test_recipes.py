@@ -28,9 +28,9 @@ def test_the_papers_claims_are_there():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
-def test_smoke(name, wn_apart, tmp_path):
+def test_smoke(name, wn, tmp_path):
     recipe = RECIPES[name]
-    answer = wn_apart("reproduce", name, "--yes", "--json")
+    answer = wn("reproduce", name, "--yes", "--json")
     assert answer.code == 0, answer.err
     folder = tmp_path / answer.json["folder"]
     claims = json.loads((folder / "claims.json").read_text())
