@@ -218,6 +218,8 @@ def extremes(x: str, y: str, **where: Any) -> Measure:
 
 
 def _slope(pairs: Sequence[tuple[float, float]]) -> float | None:
-    mean = [sum(pair[axis] for pair in pairs) / len(pairs) for axis in (0, 1)]
-    spread = sum((a - mean[0]) ** 2 for a, _ in pairs)
-    return sum((a - mean[0]) * (b - mean[1]) for a, b in pairs) / spread if spread else None
+    if len({x for x, _ in pairs}) < 2:
+        return None
+    from statistics import linear_regression
+
+    return linear_regression(*zip(*pairs, strict=True)).slope

@@ -154,7 +154,7 @@ def _panel(axes: Axes, panel: Panel, rows: Sequence[Row]) -> None:
         _paper(axes, panel.paper.get(line, {}), place, scale, drawn.get_color())
     for line, points in panel.paper.items():
         if all(str(row.get(panel.by, "")) != line for row in shown):
-            _paper(axes, points, place, scale, "0.4")
+            _paper(axes, points, place, scale, "0.4", line)
     if ticks:
         axes.set_xticks(range(len(ticks)), ticks)
     elif panel.log_x:
@@ -170,10 +170,14 @@ def _panel(axes: Axes, panel: Panel, rows: Sequence[Row]) -> None:
     axes.set(xlabel=panel.x_label or panel.x, ylabel=_with_unit(panel), title=panel.title)
 
 
-def _paper(axes: Axes, points: Mapping[Any, float], place: Any, scale: float, colour: Any) -> None:
-    if points:
-        xs, ys = zip(*sorted((place(x), scale * y) for x, y in points.items()), strict=True)
-        axes.plot(xs, ys, "o:", color=colour, markerfacecolor="none", linewidth=0.8)
+def _paper(axes: Axes, points: Mapping[Any, float], place: Any, scale: float, colour: Any, name: str = "") -> None:
+    """Draw the paper's values; a ``name`` stands beside a line that has none of ours for its colour to tell."""
+    if not points:
+        return
+    xs, ys = zip(*sorted((place(x), scale * y) for x, y in points.items()), strict=True)
+    axes.plot(xs, ys, "o:", color=colour, markerfacecolor="none", linewidth=0.8)
+    middle = len(xs) // 2
+    axes.annotate(name, (xs[middle], ys[middle]), (4, 3), textcoords="offset points", fontsize=6, color=colour)
 
 
 def _places(values: Sequence[Any]) -> tuple[Any, list[str]]:

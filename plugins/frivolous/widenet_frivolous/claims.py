@@ -61,7 +61,7 @@ def initialisation_variance(study: Any) -> Iterator[dict[str, Any]]:
 def _by_width(scale: str) -> list[Stage]:
     # The study's own weights of perceptrons are so small that a few epochs do not move them.
     more = {"arch": f"mlp3:init={INITS[0]}"} if scale == "smoke" else {"regulariser": "all"}
-    return [Stage("frivolous", {**SETTING[scale], **more}, {"width": WIDTHS[scale], "seed": range(SEEDS[scale])})]
+    return [Stage("frivolous", {**SETTING[scale], **more}, {"width": WIDTHS[scale], "seed": range(SEEDS[scale])}, label="ours")]
 
 
 def _by_init(scale: str) -> list[Stage]:
@@ -86,8 +86,8 @@ REDUNDANCY_BY_WIDTH = Recipe(
     redundancy_by_width,
     scales={scale: _by_width(scale) for scale in SCALES},
     panels=[
-        _panel("prunable", "prunable, of its own units", "label", {"frivolous": (0.10, 0.13, 0.17, 0.25, 0.33)}),
-        _panel("redundant", "redundant, of its own directions", "label", {"frivolous": (0.52, 0.54, 0.58, 0.66, 0.71)}),
+        _panel("prunable", "prunable, of its own units", "label", {"ours": (0.10, 0.13, 0.17, 0.25, 0.33)}),
+        _panel("redundant", "redundant, of its own directions", "label", {"ours": (0.52, 0.54, 0.58, 0.66, 0.71)}),
     ],
     claims=[
         Claim(
