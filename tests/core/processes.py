@@ -22,7 +22,7 @@ import attrs
 from answers import Answer
 
 PRELOADED = (
-    *("pytest", "widenet.cli.loaded", "widenet.cli.progress", "widenet.cli.summary"),
+    *("pytest", "widenet.engines.loaded", "widenet.cli.progress", "widenet.cli.summary"),
     *("widenet.builtin.datasets.tiny", "widenet.builtin.models.fc", "widenet.builtin.models.conv", "widenet_supermask.method"),
 )
 PATIENCE = 60.0

@@ -7,12 +7,12 @@ import sys
 import pytest
 from engines import HELD, MASKED, gone, held, status, wait_until
 
-from widenet.cli import child
+from widenet.engines import child
 
 STARTER = """
 import sys, time
 from pathlib import Path
-from widenet.cli import child
+from widenet.engines import child
 
 with open("said", "wb") as said:
     process = child.start(sys.argv[1:], str(Path.cwd()), said)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from engines import HELD, MASKED, Sweep, assert_same, gone, held, leave, plain, seeded, status, wait_until
 
-from widenet.cli import dask
+from widenet.engines import dask
 from widenet.errors import Busy, UsageError
 from widenet.runs.lock import writing
 
@@ -78,7 +78,7 @@ def cluster(make):
 def frail(make):
     """One worker, that waits for no busy run; a task that it dies of is not tried again."""
     made = make(allowed_failures=0)
-    (made.folder / "impatient.py").write_text("import widenet.cli.dask\nwidenet.cli.dask.PATIENCE = 0\n")
+    (made.folder / "impatient.py").write_text("import widenet.engines.dask\nwidenet.engines.dask.PATIENCE = 0\n")
     made.worker("--preload", str(made.folder / "impatient.py"))
     return made
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from engines import HELD, MASKED, Sweep, assert_same, gone, held, leave, plain, seeded, status, wait_until
 
-from widenet.cli import slurm
+from widenet.engines import slurm
 from widenet.errors import UsageError, WnError
 
 SCRIPT = Path(__file__).parents[1] / "clusters" / "slurm.sh"

@@ -15,7 +15,7 @@ from crews import seeds
 from processes import PATIENCE, started, wait_for
 from test_repeats import COMMON, MASKED, PLUGIN, TRAIN, ok
 
-from widenet.cli import workers
+from widenet.engines import failure, local
 from widenet.runs import Run
 from widenet.train import checkpoint
 
@@ -125,7 +125,7 @@ def test_a_run_that_is_refused(wn, tmp_path):
     ],
 )
 def test_what_a_process_failed_with(code, said, wanted):
-    assert repr(workers.failure(code, said)) == wanted
+    assert repr(failure(code, said)) == wanted
 
 
 # -- as many as there are processors -----------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_no_more_at_a_time_than_jobs(jobs, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     ended = []
     words = [list(map(str, [*HELD, "--seed", seed])) for seed in range(3)]
-    thread = threading.Thread(target=lambda: ended.extend(workers.commands(words, jobs)))
+    thread = threading.Thread(target=lambda: ended.extend(local.commands(words, jobs)))
     thread.start()
     under_way(tmp_path, jobs)
     time.sleep(0.3)
@@ -150,7 +150,7 @@ def test_no_more_at_a_time_than_jobs(jobs, monkeypatch, tmp_path):
 def test_left_early_the_rest_are_stopped(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     words = [[*TRAIN, "--seed", "0"], [*HELD, "--seed", "1"]]
-    working = workers.commands([list(map(str, each)) for each in words], 2)
+    working = local.commands([list(map(str, each)) for each in words], 2)
     assert next(working) == (0, None)
     wait_for(tmp_path / "held-1")
     working.close()
@@ -267,6 +267,6 @@ def test_where_all_are_finished_no_process_is_started(wn, monkeypatch):
     def refused(*_):
         raise AssertionError("a process was asked for")
 
-    monkeypatch.setattr(workers, "commands", refused)
+    monkeypatch.setattr(local, "commands", refused)
     assert ok(wn(*MASKED, *APART, 2)).out == before.out
     assert wn(*MASKED, *APART, 3).code != 0

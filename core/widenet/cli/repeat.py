@@ -96,8 +96,8 @@ def _one_thread(settings: Settings) -> Settings:
 
 def apart(every: Sequence[Plan], fresh: bool, quiet: bool) -> list[Run | WnError]:
     """A process each, as many at a time as there are processors, of one thread unless the command says otherwise."""
-    from widenet.cli.workers import commands
     from widenet.data import PROCESSORS
+    from widenet.engines.local import commands
 
     threads = [] if every[0].settings.threads else ["--threads", "1"]
     words = [[*plan.argv, *threads, "--quiet", *(["--fresh"] if fresh else [])] for plan in every]

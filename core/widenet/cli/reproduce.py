@@ -11,7 +11,7 @@ import click
 
 from widenet.cli import completion
 from widenet.cli.common import Command, Group, Sectioned, help_text, settings_options
-from widenet.cli.engines import ENGINE, LAUNCHES, engine, engine_options
+from widenet.cli.launch import ENGINE, LAUNCHES, engine, engine_options
 from widenet.cli.stopping import stoppable
 from widenet.cli.terminal import print_json, print_rows
 from widenet.errors import UsageError

@@ -10,12 +10,12 @@ import attrs
 
 from widenet.analyse import analyse
 from widenet.cli.common import layered
-from widenet.cli.engines import Engine
 from widenet.cli.planning import flags_for
 from widenet.cli.sweeping import Job, carry_out_all, jobs_for, standing
 from widenet.components import Analysis, Comparison, Component, Method, Settings
 from widenet.cost import Costs
 from widenet.data import PROCESSORS
+from widenet.engines import Engine
 from widenet.errors import UsageError, WnError
 from widenet.grid import cells
 from widenet.options import nearest, options

@@ -13,7 +13,7 @@ import click
 
 from widenet.cli import completion
 from widenet.cli.common import Command, Group, Sectioned
-from widenet.cli.engines import ENGINE, engine, engine_options
+from widenet.cli.launch import ENGINE, engine, engine_options
 from widenet.cli.run import lone, run_options
 from widenet.cli.stopping import stoppable
 from widenet.cli.terminal import print_json, print_rows

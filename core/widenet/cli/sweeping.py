@@ -11,9 +11,9 @@ from typing import Any
 import attrs
 
 from widenet.cli.board import Board, board
-from widenet.cli.engines import Engine
 from widenet.cli.planning import planned, words_for
 from widenet.components import Component
+from widenet.engines import Engine
 from widenet.errors import Busy, UsageError, WnError
 from widenet.execute import found
 from widenet.grid import placed

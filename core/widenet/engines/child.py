@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """``wn`` with these words in the folder ``cwd``; what it prints goes to the file ``said``."""
     # -P: like the command wn, and unlike python -m, it finds no modules in the folder where it is started.
-    command = [sys.executable, "-P", "-m", "widenet.cli.child", *words]
+    command = [sys.executable, "-P", "-m", "widenet.engines.child", *words]
     env = {**os.environ, **(environment or {})}
     return subprocess.Popen(
         command, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
@@ -58,10 +59,8 @@ def main() -> None:
     pipe = os.dup(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     threading.Thread(target=_follow, args=(pipe,), daemon=True).start()
-    from widenet.cli.main import main
-
     sys.argv[0] = "wn"
-    main()
+    runpy.run_module("widenet", run_name="__main__")
 
 
 def _follow(pipe: int) -> None:

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from widenet.cli import child
-from widenet.cli.workers import failure
+from widenet.engines import child, failure
 from widenet.errors import UsageError, WnError
 
 ARRAY = 1000

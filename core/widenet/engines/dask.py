@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from widenet.cli import child
-from widenet.cli.workers import failure
+from widenet.engines import child, failure
 from widenet.errors import Busy, UsageError, WnError
 
 CONNECT = 10.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import runpy
 import signal
 import sys
 import tempfile
@@ -16,12 +17,13 @@ from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
-from widenet.errors import BrokenPlugin, Busy, UsageError, WnError
+from widenet.engines import failure
+from widenet.errors import WnError
 
 STOP, INTERRUPT = signal.SIGUSR1, signal.SIGUSR2
 """What tells a process to stop, and what that there was a Ctrl-C. A terminal sends that one to all processes itself, so they
 ignore it; these two end even a process that has not yet begun."""
-LOADED = ["widenet.cli.loaded"]
+LOADED = ["widenet.engines.loaded"]
 """What the server imports once for all."""
 
 
@@ -84,10 +86,8 @@ def _work(words: list[str], cwd: str, said: str) -> None:
     os.chdir(cwd)
     for stream in (1, 2):
         os.dup2(os.open(said, os.O_CREAT | os.O_WRONLY | os.O_APPEND), stream)
-    from widenet.cli.main import guarded
-
     sys.argv = ["wn", *words]
-    sys.exit(guarded(words))
+    runpy.run_module("widenet", run_name="__main__")
 
 
 def _follow_parent() -> None:
@@ -95,18 +95,6 @@ def _follow_parent() -> None:
     parent: Any = multiprocessing.parent_process()
     wait([parent.sentinel])
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def failure(code: int, text: str) -> WnError | None:
-    """What a process failed with: the last line of its own that it printed, as the error of its exit code; None for 0."""
-    if code == 0:
-        return None
-    if code < 0:
-        return WnError(f"killed by {signal.Signals(-code).name}")
-    lines = text.strip().split("\n")
-    last = next((line for line in reversed(lines) if line.startswith("wn: ")), lines[-1])
-    kind = {kind.exit_code: kind for kind in (UsageError, Busy, BrokenPlugin)}.get(code, WnError)
-    return kind(last.removeprefix("wn: ") or f"ended with exit code {code}")
 
 
 def _text(said: Path) -> str:

@@ -1,19 +1,18 @@
-"""What carries out the commands of a sweep: processes here, Slurm, dask, or the reader of a printed list."""
+"""The options of commands that choose an engine, and the engine that they mean."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from widenet.cli.common import Sectioned
-from widenet.errors import UsageError, WnError
+from widenet.engines import Engine
+from widenet.errors import UsageError
 
-Engine = Callable[[Sequence[Sequence[str]]], Generator[tuple[int, WnError | None], None, None]]
-"""Runs ``wn`` with each list of words; yields the number of each that ends, and its failure. Closed, it stops the rest."""
 ENGINE = ("launch", "jobs", "scheduler", "slurm")
 """Options that choose one."""
 LAUNCHES = ("local", "slurm", "dask", "print")
@@ -47,18 +46,18 @@ def engine(runs_dir: Path, *, launch: str, jobs: int | None, scheduler: str | No
     if (given := _pairs(slurm)) and launch != "slurm":
         raise UsageError("--slurm is for --launch slurm; add that, or leave it out")
     if launch == "dask":
-        from widenet.cli import dask
+        from widenet.engines import dask
 
         return functools.partial(dask.commands, scheduler=scheduler or "")
     if launch == "slurm":
-        from widenet.cli import slurm as cluster
+        from widenet.engines import slurm as cluster
 
         parameters = given | ({"array_parallelism": jobs} if jobs else {})
         return functools.partial(cluster.commands, folder=runs_dir / ".sweeps", parameters=parameters)
-    from widenet.cli import workers
     from widenet.data import PROCESSORS
+    from widenet.engines import local
 
-    return functools.partial(workers.commands, jobs=jobs or PROCESSORS)
+    return functools.partial(local.commands, jobs=jobs or PROCESSORS)
 
 
 def _pairs(texts: Iterable[str]) -> dict[str, Any]:
