@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ hypothesis.settings.load_profile("busy machine")
 
 # Tests run side by side: one thread each, settled before anything imports torch.
 os.environ["OMP_NUM_THREADS"] = "1"
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a script's background: processes of tests must hear a Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 for switch in ("WN_PLUGINS", "WN_STRICT"):
     os.environ.pop(switch, None)
 
