@@ -117,21 +117,9 @@ def _announce(work: Any, jobs: int, given: dict[str, Any]) -> None:
         return
     with contextlib.redirect_stdout(sys.stderr if not given["dry_run"] else sys.stdout):
         print_rows(outline(work.stages), as_json=False)
-        seconds = _cost(work)
+        seconds = work.cost()
         about = f"about {_words(seconds / jobs)} on {jobs} process{'es' * (jobs > 1)}, from a timed step; analyses not counted"
         click.echo(about if seconds else "all runs that can be planned now are finished")
-
-
-def _cost(work: Any) -> float:
-    """What the runs cost; data that cannot be had are no reason to give up the recipe."""
-    from widenet.errors import WnError
-
-    try:
-        return float(work.cost())
-    except WnError as error:
-        if "dataset" not in str(error) and not isinstance(error, UsageError):
-            error.args = (f"{error}; or give other data with --dataset",)
-        raise
 
 
 def _ask(given: dict[str, Any]) -> None:

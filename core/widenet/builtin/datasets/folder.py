@@ -33,7 +33,7 @@ def imagenet(root: Path, size: int) -> Data:
     if here is None:
         raise WnError(
             f"no ImageNet in {root}; put its folders train/CLASS/IMAGE and val/CLASS/IMAGE there or into "
-            f"{places[1]} (set by --data-dir)"
+            f"{places[1]} (set by --data-dir), or give other data with --dataset"
         )
     train, test = _tree(here / "train"), _tree(here / "val")
     _compare(train, test)
