@@ -1,6 +1,10 @@
-"""Runs that nothing disturbed, to hold others against."""
+"""Runs that nothing disturbed, to hold others against; copies to damage; pages of runs."""
+
+import shutil
+from pathlib import Path
 
 import pytest
+from pages import Page
 from processes import fork, run_path
 
 
@@ -19,3 +23,30 @@ def unbroken(tmp_path_factory):
         return made[key]
 
     return make
+
+
+@pytest.fixture
+def copy(supermask_run, tmp_path):
+    """A run that a test may damage, without the analyses that others have added."""
+    path = tmp_path / "runs" / supermask_run.parent.name / supermask_run.name
+    return Path(shutil.copytree(supermask_run, path, ignore=shutil.ignore_patterns("analyses")))
+
+
+@pytest.fixture
+def report(wn):
+    """``report(*words)``: the page of a command that succeeds."""
+
+    def make(*words):
+        answer = wn("report", *words, "-o", "-")
+        assert answer.code == 0, answer.err
+        return Page(answer.out)
+
+    return make
+
+
+@pytest.fixture
+def bare(copy):
+    """The same without metrics, of which there is nothing to draw: quicker."""
+    for name in ("metrics.jsonl", "checkpoint.pt"):
+        (copy / name).unlink()
+    return copy

@@ -1,5 +1,6 @@
-"""Reading an HTML page: its tables, its text, and every address in it."""
+"""Reading an HTML page: its tables, its text, and every address in it; and changing the runs that it is made of."""
 
+import json
 from html.parser import HTMLParser
 
 
@@ -47,3 +48,20 @@ class Page(HTMLParser):
         """The table's rows as dicts by heading."""
         head, *rows = self.tables[label][number]
         return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+def edit(path, **fields):
+    """Change the record in a folder."""
+    record = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**record, **fields}))
+
+
+def analysis(path, rows, name="counted-01234567", **fields):
+    """An analysis of the run, as the core keeps it."""
+    out = path / "analyses" / name
+    out.mkdir(parents=True)
+    (out / "result.json").write_text(json.dumps(rows))
+    (out / "result.csv").write_text("\n".join(",".join(map(str, row.values())) for row in rows))
+    record = {"schema": 1, "component": "some/counted", "options": {"split": "test"}, "parents": [path.name], "of": {}}
+    (out / "run.json").write_text(json.dumps({**record, "status": "finished", "finished": "2026-01-01T00:00:00", **fields}))
+    return out
