@@ -300,8 +300,10 @@ def _reason(said: str) -> str:
 
 def forked(words: Sequence[str], folder: Path, files: Sequence[Path]) -> tuple[int | None, str, str]:
     """Exit code, stdout and stderr of ``wn`` in a process forked from one that has torch loaded: it starts in a moment."""
+    from widenet.engines.local import LOADED
+
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["widenet.engines.loaded"])
+    context.set_forkserver_preload(LOADED)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as said:
         process = context.Process(target=_child, args=([*_front(files), *words], folder, Path(said)))

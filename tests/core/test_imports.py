@@ -25,7 +25,7 @@ ORDER = [
     ),
     *("masks", "kernels", "train", "capture", "opening", "plan", "grid", "execute", "analyse", "export", "cost", "study"),
     *("compare", "paired", "legends", "series", "curves", "outcomes", "report"),
-    *("builtin", "scaffold", "testing", "matrix", "engines", "cli"),
+    *("builtin", "engines", "scaffold", "testing", "matrix", "cli"),
 ]
 """Each part imports only from those before it."""
 FACE = {"components", "errors", "plugins", "recipes"}
